@@ -1,0 +1,1 @@
+"""napari-bridgecorr: correlative registration of one sample imaged with two instruments."""

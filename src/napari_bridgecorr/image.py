@@ -1,0 +1,197 @@
+"""A lazy, multiscale image that knows where its voxels are and where it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import GeometryError
+from .geometry import Grid
+
+if TYPE_CHECKING:
+    from dask.array import Array as DaskArray
+
+AXES = "tczyx"
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One channel of an image.
+
+    Parameters
+    ----------
+    name : str
+        As the file gives it, or ``C0``, ``C1``...
+    colour : str or None
+        ``#RRGGBB`` where the file gives one.
+    display_range : (float, float) or None
+        Contrast limits where the file gives them.
+    """
+
+    name: str
+    colour: str | None = None
+    display_range: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an image came from.
+
+    Parameters
+    ----------
+    path : Path
+        The file or folder.
+    format : str
+        Short name of the format, as ``NIfTI-1`` or ``OME-Zarr 0.5``.
+    image_index : int
+        Number of the image in the file, from 0.
+    image_name : str
+        Name of the image in the file.
+    axes : str
+        The axes that the file has, a subsequence of ``tczyx``; an axis missing here has length 1
+        in the levels.
+    """
+
+    path: Path
+    format: str
+    image_index: int = 0
+    image_name: str = ""
+    axes: str = "zyx"
+
+
+@dataclass(frozen=True, eq=False)
+class SpatialImage:
+    """Lazy multiscale image in world micrometres. Never resampled on load.
+
+    Parameters
+    ----------
+    levels : tuple of dask arrays
+        Full resolution first, each 5-D ``(t, c, z, y, x)`` of one dtype, chunked so that a block
+        is cheap to read.
+    grids : tuple of Grid
+        One per level. Level k has its own grid (a mean pyramid's is offset by half a coarse voxel).
+    channels : tuple of Channel
+        One per entry of axis c.
+    source : Source
+        Where it came from.
+    voxel_size_known : (bool, bool, bool)
+        Whether the file states the spacing along z, y, x; where it does not, the grid uses 1 um and
+        `warnings` says so.
+    time_step_s : float or None
+        Seconds between time points where known.
+    metadata : mapping
+        What else the file says of the acquisition (plain values).
+    warnings : tuple of str
+        What the user must see, one line each.
+
+    Raises
+    ------
+    GeometryError
+        If levels, grids and channels do not agree.
+    """
+
+    levels: tuple[DaskArray, ...]
+    grids: tuple[Grid, ...]
+    channels: tuple[Channel, ...]
+    source: Source
+    voxel_size_known: tuple[bool, bool, bool] = (True, True, True)
+    time_step_s: float | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
+        if not self.levels or len(self.levels) != len(self.grids):
+            raise GeometryError("an image needs one grid per level and at least one level")
+        for level, grid in zip(self.levels, self.grids, strict=True):
+            if level.ndim != 5 or tuple(level.shape[2:]) != grid.shape:
+                raise GeometryError(
+                    f"level of shape {tuple(level.shape)} does not fit its grid {grid.shape}"
+                )
+        if self.levels[0].shape[1] != len(self.channels):
+            raise GeometryError(
+                f"{self.levels[0].shape[1]} channels in the data, {len(self.channels)} described"
+            )
+
+    @property
+    def grid(self) -> Grid:
+        """Grid of the full-resolution level."""
+        return self.grids[0]
+
+    @property
+    def data(self) -> DaskArray:
+        """Full-resolution level, 5-D ``(t, c, z, y, x)``."""
+        return self.levels[0]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the voxels."""
+        return np.dtype(self.levels[0].dtype)
+
+    @property
+    def name(self) -> str:
+        """The image's own name, or the file's."""
+        return self.source.image_name or self.source.path.name
+
+    @property
+    def n_times(self) -> int:
+        """Number of time points."""
+        return int(self.levels[0].shape[0])
+
+    def channel_index(self, channel: str | int) -> int:
+        """Number of a channel given by name or number (as int or text).
+
+        Raises
+        ------
+        GeometryError
+            If there is no such channel, or the name is borne by several.
+        """
+        names = [c.name for c in self.channels]
+        if isinstance(channel, str) and channel in names:
+            if names.count(channel) > 1:
+                raise GeometryError(f"{names.count(channel)} channels are named {channel!r}; "
+                                    f"give the channel's number instead")
+            return names.index(channel)
+        try:
+            number = int(channel)
+        except ValueError:
+            number = -1
+        if not 0 <= number < len(names):
+            raise GeometryError(
+                f"{self.source.path.name} has no channel {channel!r}; it has "
+                + ", ".join(f"{i} ({n})" for i, n in enumerate(names))
+            )
+        return number
+
+    def with_voxel_size(self, spacing_um: tuple[float, float, float]) -> SpatialImage:
+        """The same image with the voxel size answered by the user (z, y, x in um).
+
+        Every level's axes are rescaled about the world's origin of the axis-aligned part: the
+        directions and the position in voxels are kept, and the missing-scale warning goes.
+        """
+        if min(spacing_um) <= 0 or not np.all(np.isfinite(spacing_um)):
+            raise GeometryError(f"spacing must be three positive lengths in um, not {spacing_um}")
+        ratio = np.asarray(spacing_um) / np.asarray(self.grid.voxel_size_um)
+        direction = self.grid.index_to_world[:3, :3] / np.asarray(self.grid.voxel_size_um)
+        # scale along the image's own axes: direction @ diag(ratio) @ direction^-1
+        stretch = np.eye(4)
+        stretch[:3, :3] = direction @ np.diag(ratio) @ np.linalg.inv(direction)
+        grids = tuple(Grid(g.shape, stretch @ g.index_to_world) for g in self.grids)
+        kept = tuple(w for w in self.warnings if not w.startswith(MISSING_SCALE))
+        return replace(self, grids=grids, voxel_size_known=(True, True, True), warnings=kept)
+
+
+MISSING_SCALE = "no voxel size"
+
+
+def missing_scale_warning(axes: str) -> str:
+    """The one warning about a missing voxel size along `axes` (of ``zyx``)."""
+    return (
+        f"{MISSING_SCALE} along {', '.join(axes)} in the file: 1 um is assumed; "
+        f"state it with --spacing z,y,x"
+    )

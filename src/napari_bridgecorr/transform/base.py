@@ -1,0 +1,138 @@
+"""What a transform is, what a chain of them is, and what a numeric inverse is.
+
+A transform maps **fixed** world points to **moving** world points, (n, 3) arrays of (z, y, x) in um.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import TransformError
+from .inversion import invert_points
+
+FloatArray = NDArray[np.float64]
+
+
+class Transform(ABC):
+    """A map of world space onto world space, differentiable almost everywhere."""
+
+    @abstractmethod
+    def map(self, points_um: ArrayLike) -> FloatArray:
+        """Map (n, 3) points (z, y, x) in um. Points outside the domain give NaN."""
+
+    @abstractmethod
+    def jacobian(self, points_um: ArrayLike) -> FloatArray:
+        """(n, 3, 3) derivatives: ``J[n, i, j] = d map_i / d x_j``, dimensionless."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, with a ``type``; see :func:`.codecs.transform_from_dict`."""
+
+    def inverse(self) -> Transform:
+        """The map back. ``.is_exact`` says whether it is closed-form or numeric."""
+        return InvertedTransform(self)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether `map` is evaluated in closed form (True) or by iteration (False)."""
+        return True
+
+    def linear_guess(self) -> FloatArray | None:
+        """(4, 4) affine near the map, from which a numeric inverse starts; None if there is none."""
+        return None
+
+    def jacobian_determinant(self, points_um: ArrayLike) -> FloatArray:
+        """(n,) local change of volume; where it is <= 0 the map folds."""
+        return np.asarray(np.linalg.det(self.jacobian(points_um)), dtype=np.float64)
+
+
+class Chain(Transform):
+    """Several transforms, the first in the list applied first."""
+
+    def __init__(self, *transforms: Transform) -> None:
+        if not transforms:
+            raise TransformError("a chain needs at least one transform")
+        self.transforms = transforms
+
+    def map(self, points_um: ArrayLike) -> FloatArray:
+        p = as_points(points_um)
+        for transform in self.transforms:
+            p = transform.map(p)
+        return p
+
+    def jacobian(self, points_um: ArrayLike) -> FloatArray:
+        p = as_points(points_um)
+        total = np.broadcast_to(np.eye(3), (len(p), 3, 3))
+        for transform in self.transforms:
+            total = transform.jacobian(p) @ total
+            p = transform.map(p)
+        return total
+
+    def inverse(self) -> Transform:
+        return Chain(*(t.inverse() for t in reversed(self.transforms)))
+
+    @property
+    def is_exact(self) -> bool:
+        return all(t.is_exact for t in self.transforms)
+
+    def linear_guess(self) -> FloatArray | None:
+        total = np.eye(4)
+        for transform in self.transforms:
+            guess = transform.linear_guess()
+            if guess is None:
+                return None
+            total = guess @ total
+        return total
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"type": "chain", "transforms": [t.to_dict() for t in self.transforms]}
+
+
+class InvertedTransform(Transform):
+    """Numeric inverse of a transform that has none in closed form.
+
+    Each point is found by damped Newton iteration to 1e-6 um; a point that is not reached (the map
+    folds there, or the field ends) is NaN, never a wrong place.
+    """
+
+    def __init__(self, forward: Transform) -> None:
+        self.forward = forward
+
+    def map(self, points_um: ArrayLike) -> FloatArray:
+        return invert_points(
+            self.forward.map,
+            self.forward.jacobian,
+            as_points(points_um),
+            self.forward.linear_guess(),
+        )
+
+    def jacobian(self, points_um: ArrayLike) -> FloatArray:
+        return np.linalg.inv(self.forward.jacobian(self.map(points_um)))
+
+    def inverse(self) -> Transform:
+        return self.forward
+
+    @property
+    def is_exact(self) -> bool:
+        return False
+
+    def linear_guess(self) -> FloatArray | None:
+        guess = self.forward.linear_guess()
+        return None if guess is None else np.linalg.inv(guess)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"type": "inverse", "transform": self.forward.to_dict()}
+
+
+def as_points(points_um: ArrayLike) -> FloatArray:
+    """(n, 3) float64 view or copy of points; TransformError if they are not (n, 3)."""
+    p = np.asarray(points_um, dtype=np.float64)
+    if p.ndim == 1 and p.size == 3:
+        p = p[None]
+    if p.ndim != 2 or p.shape[1] != 3:
+        raise TransformError(f"points must be an (n, 3) array of z, y, x in um, not {p.shape}")
+    return p
