@@ -131,7 +131,8 @@ class SpatialImage:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the voxels."""
-        return np.dtype(self.levels[0].dtype)
+        dtype: np.dtype[Any] = np.dtype(self.levels[0].dtype)
+        return dtype
 
     @property
     def name(self) -> str:

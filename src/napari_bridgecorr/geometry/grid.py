@@ -208,7 +208,9 @@ class Grid:
 def apply_affine(matrix: FloatArray, points: ArrayLike) -> FloatArray:
     """Apply a 4 x 4 affine to (n, 3) points."""
     p = np.asarray(points, dtype=np.float64).reshape(-1, 3)
-    return p @ matrix[:3, :3].T + matrix[:3, 3]
+    # term by term: a matrix product may round a point differently depending on its neighbours
+    z, y, x = p[:, 0:1], p[:, 1:2], p[:, 2:3]
+    return z * matrix[:3, 0] + y * matrix[:3, 1] + x * matrix[:3, 2] + matrix[:3, 3]
 
 
 def check_affine(matrix: FloatArray) -> None:

@@ -7,18 +7,14 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
+
+from ..compiled import inlined, parallel
 
 FloatArray = NDArray[np.float64]
 
-# Sums may be reordered for SIMD, but NaN and infinity keep their meaning.
-_FAST = {"reassoc", "contract", "arcp", "nsz"}
-_compiled: Any = njit(parallel=True, cache=True, fastmath=_FAST)
-_compiled_inline: Any = njit(inline="always")
-
-
-@_compiled
+@parallel
 def spline_map_3d(
     points: FloatArray, control: FloatArray, weights: FloatArray, polynomial: FloatArray
 ) -> FloatArray:
@@ -45,7 +41,7 @@ def spline_map_3d(
     return out
 
 
-@_compiled
+@parallel
 def spline_map_2d(
     points: FloatArray, control: FloatArray, weights: FloatArray, polynomial: FloatArray
 ) -> FloatArray:
@@ -70,7 +66,7 @@ def spline_map_2d(
     return out
 
 
-@_compiled
+@parallel
 def spline_jacobian(
     points: FloatArray,
     control: FloatArray,
@@ -101,7 +97,7 @@ def spline_jacobian(
     return out
 
 
-@_compiled
+@parallel
 def field_values(index: FloatArray, field: NDArray[Any]) -> FloatArray:
     """Trilinear values (n, 3) of a (3, z, y, x) field at fractional indices; NaN outside."""
     n = index.shape[0]
@@ -116,7 +112,7 @@ def field_values(index: FloatArray, field: NDArray[Any]) -> FloatArray:
     return out
 
 
-@_compiled
+@parallel
 def field_gradient(index: FloatArray, field: NDArray[Any]) -> FloatArray:
     """(n, 3, 3) derivatives of a field by the index, exact for the trilinear interpolant."""
     n = index.shape[0]
@@ -139,7 +135,7 @@ def field_gradient(index: FloatArray, field: NDArray[Any]) -> FloatArray:
     return out
 
 
-@_compiled_inline
+@inlined
 def _cell(index: Any, shape: Any, low: Any, part: Any) -> bool:
     """Lower corner and fraction of the cell that holds an index; False outside."""
     for a in range(3):
@@ -150,7 +146,7 @@ def _cell(index: Any, shape: Any, low: Any, part: Any) -> bool:
     return True
 
 
-@_compiled_inline
+@inlined
 def _trilinear(values: Any, low: Any, part: Any) -> float:
     total = 0.0
     for dz in range(2):

@@ -1,0 +1,91 @@
+"""Whether landmarks determine the transform that is asked for; if not, why and what to do."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import pdist, squareform
+
+from ..errors import FitError
+from ..landmarks import LandmarkPairs
+
+FloatArray = NDArray[np.float64]
+
+MODELS = ("translation", "rigid", "similarity", "affine", "tps")
+
+# pairs needed, by model and dimensions
+_MINIMUM = {
+    3: {"translation": 1, "rigid": 3, "similarity": 3, "affine": 4, "tps": 5},
+    2: {"translation": 1, "rigid": 2, "similarity": 2, "affine": 3, "tps": 4},
+}
+# rank that the fixed landmarks' scatter must have
+_RANK = {"translation": 0, "rigid": 2, "similarity": 2, "affine": 3, "tps": 3}
+
+# thinner than this fraction of its length, a cloud of points counts as flat: clicks are no better
+_FLATNESS = 1e-3
+_COINCIDENT_UM = 1e-6
+
+
+def check_pairs(pairs: LandmarkPairs, model: str, dimensions: int) -> None:
+    """Raise FitError, with advice, if `model` cannot be fitted to `pairs`."""
+    if model not in MODELS:
+        raise FitError(f"the model {model!r} is not one of {', '.join(MODELS)}")
+    if dimensions not in (2, 3):
+        raise FitError(f"a fit has 2 or 3 dimensions, not {dimensions}")
+    if not np.all(np.isfinite(pairs.fixed_um)) or not np.all(np.isfinite(pairs.moving_um)):
+        raise FitError("a landmark's coordinates are not finite numbers")
+    needed = _MINIMUM[dimensions][model]
+    if len(pairs) < needed:
+        raise FitError(
+            f"{len(pairs)} complete, enabled landmark pairs are too few for {model}: "
+            f"place at least {needed}{_simpler(model)}"
+        )
+    if model == "translation":
+        return
+    for side, points in (("fixed", pairs.fixed_um), ("moving", pairs.moving_um)):
+        _check_distinct(pairs.ids, points, side)
+        _check_spread(points, model, dimensions, side)
+
+
+def _simpler(model: str) -> str:
+    return {
+        "tps": ", or use --model affine",
+        "affine": ", or use --model rigid",
+    }.get(model, "")
+
+
+def _check_distinct(ids: tuple[str, ...], points_um: FloatArray, side: str) -> None:
+    if len(points_um) < 2:
+        return
+    distance = squareform(pdist(points_um))
+    np.fill_diagonal(distance, np.inf)
+    if distance.min() <= _COINCIDENT_UM:
+        i, j = np.unravel_index(int(distance.argmin()), distance.shape)
+        raise FitError(
+            f"landmarks {ids[i]!r} and {ids[j]!r} lie at the same place in the {side} image: "
+            f"remove or disable one"
+        )
+
+
+def _check_spread(points_um: FloatArray, model: str, dimensions: int, side: str) -> None:
+    needed = _RANK[model]
+    flat = points_um
+    if dimensions == 2:
+        flat, needed = points_um[:, 1:], min(needed, 2)
+        if model in ("rigid", "similarity"):
+            needed = 1
+    spread = np.linalg.svd(flat - flat.mean(axis=0), compute_uv=False)
+    rank = int(np.sum(spread > _FLATNESS * spread[0])) if spread[0] > 0 else 0
+    if rank >= needed:
+        return
+    shape = {0: "at one point", 1: "on one line", 2: "in one plane"}[rank]
+    if dimensions == 3 and rank == 2:
+        advice = (
+            "add landmarks at other depths, use --model rigid or similarity, "
+            "or --dimensions 2 if the images are flat"
+        )
+    else:
+        advice = "add landmarks away from it"
+    raise FitError(
+        f"the landmarks lie {shape} in the {side} image, which does not determine {model}: {advice}"
+    )

@@ -1,0 +1,136 @@
+"""How wrong the registration may be at any point, from the landmarks alone."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..landmarks import LandmarkPairs
+from ..transform import ThinPlateSpline, Transform
+from .linear_models import normalisation
+from .smoothing import choose_smoothing
+from .spline_system import SplineSystem
+
+FloatArray = NDArray[np.float64]
+
+_CHUNK = 50_000
+_FEWEST_FOR_SPLINE_MODEL = 8
+
+
+class ErrorModel(Protocol):
+    """Predicts the registration error."""
+
+    @property
+    def description(self) -> str:
+        """What the number is, in one sentence (goes into the table's metadata)."""
+
+    def predict(self, points_um: FloatArray) -> FloatArray:
+        """(n,) expected root-mean-square 3-D error in um at (n, 3) fixed world points."""
+
+
+class SplineErrorModel:
+    """Error of a linear estimator (affine or spline) under the thin-plate prior.
+
+    The unknown map is taken as a Gaussian process whose prediction is the smoothing spline
+    (Wahba 1990, ch. 1; kriging with generalised covariance ``-r``), its scale rho and the
+    landmarks' localisation variance sigma^2 = lambda rho being calibrated so that the
+    leave-one-out errors have the size that the model predicts for them. For an estimator with
+    weights ``a(x)`` on the landmarks the mean squared error is then
+
+    ``rho (a^T K a - 2 a^T k(x)) + sigma^2 |a|^2``.
+
+    It is smallest between the landmarks and grows outside their hull.
+    """
+
+    description = (
+        "expected RMS 3-D registration error (um) under a thin-plate Gaussian-process prior "
+        "calibrated on the leave-one-out errors of the landmarks"
+    )
+
+    def __init__(
+        self, pairs: LandmarkPairs, smoothing_um: float | None, dimensions: int = 3
+    ) -> None:
+        system = SplineSystem(pairs.fixed_um, dimensions)
+        lam = choose_smoothing(system, pairs.moving_um)
+        errors, diagonal = system.leave_one_out(pairs.moving_um, lam)
+        self._system = system
+        self._rho = float(np.sum(errors**2 * diagonal[:, None]) / len(pairs))
+        self._sigma2 = lam * self._rho
+        self._estimator = self._weights_matrix(smoothing_um)
+
+    def _weights_matrix(self, smoothing_um: float | None) -> FloatArray:
+        """(n + k, n) matrix E with ``a(x) = E^T basis(x)``."""
+        system = self._system
+        n = system.n
+        if smoothing_um is None:  # the affine fit: no kernel part
+            matrix = np.zeros((n + system.n_polynomial, n))
+            matrix[n:] = np.linalg.pinv(system.design)
+            return matrix
+        full = system.full_matrix(smoothing_um / system.smoothing_unit)
+        return np.asarray(np.linalg.solve(full, np.eye(len(full)))[:, :n])
+
+    def predict(self, points_um: FloatArray) -> FloatArray:
+        out = np.empty(len(points_um))
+        n = self._system.n
+        quadratic = self._rho * self._system.kernel + self._sigma2 * np.eye(n)
+        for start in range(0, len(points_um), _CHUNK):
+            basis = self._system.basis(points_um[start : start + _CHUNK])
+            a = basis @ self._estimator
+            variance = np.sum((a @ quadratic - 2 * self._rho * basis[:, :n]) * a, axis=1)
+            out[start : start + _CHUNK] = np.sqrt(np.maximum(variance, 0.0))
+        return out
+
+
+class ResidualErrorModel:
+    """Error of a model that is not linear in the landmarks, or with too few of them.
+
+    ``sigma^2 (1 + 1/N + |x - mean|^2 / (sum of squared distances))``: what a new landmark at x
+    would show, model misfit included (after Fitzpatrick & West, IEEE TMI 20, 2001).
+    """
+
+    description = (
+        "expected distance (um) at which a new landmark would be found, from the residuals of the "
+        "landmarks and the distance from their centre"
+    )
+
+    def __init__(self, pairs: LandmarkPairs, transform: Transform, n_parameters: int) -> None:
+        residual = transform.map(pairs.fixed_um) - pairs.moving_um
+        freedom = max(3 * len(pairs) - n_parameters, 1)
+        self._sigma2 = 3 * float(np.sum(residual**2)) / freedom
+        self._centre, scale = normalisation(pairs.fixed_um)
+        self._spread = len(pairs) * scale**2
+        self._n = len(pairs)
+
+    def predict(self, points_um: FloatArray) -> FloatArray:
+        square = np.sum((points_um - self._centre) ** 2, axis=1)
+        return np.asarray(np.sqrt(self._sigma2 * (1 + 1 / self._n + square / self._spread)))
+
+
+class CheckErrorModel:
+    """Error of a transform that was not fitted to these landmarks: their RMS distance."""
+
+    description = "RMS distance (um) of the check landmarks from where the transform puts them"
+
+    def __init__(self, pairs: LandmarkPairs, transform: Transform) -> None:
+        distance = np.linalg.norm(transform.map(pairs.fixed_um) - pairs.moving_um, axis=1)
+        self._rms_um = float(np.sqrt(np.mean(distance**2)))
+
+    def predict(self, points_um: FloatArray) -> FloatArray:
+        return np.full(len(points_um), self._rms_um)
+
+
+_PARAMETERS = {"translation": 3, "rigid": 6, "similarity": 7, "affine": 12, "tps": 12}
+
+
+def error_model(
+    pairs: LandmarkPairs, transform: Transform, model: str, dimensions: int = 3
+) -> ErrorModel:
+    """The error model that fits how `transform` came from `pairs`."""
+    if len(pairs) >= _FEWEST_FOR_SPLINE_MODEL:
+        if isinstance(transform, ThinPlateSpline):
+            return SplineErrorModel(pairs, transform.smoothing_um, dimensions)
+        if model == "affine":
+            return SplineErrorModel(pairs, None, dimensions)
+    return ResidualErrorModel(pairs, transform, _PARAMETERS[model])

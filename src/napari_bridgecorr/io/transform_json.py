@@ -1,0 +1,148 @@
+"""Transforms as JSON files, with the fit that they came from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ReadError, TransformError, one_line
+from ..fitting import Fit
+from ..landmarks import LandmarkPairs
+from ..transform import Transform, transform_from_dict
+from .atomic import write_text
+
+FORMAT = "bridgecorr-transform"
+VERSION = 1
+DIRECTION = "fixed_to_moving"
+
+
+@dataclass(frozen=True, eq=False)
+class TransformFile:
+    """A transform as read from a file.
+
+    Parameters
+    ----------
+    transform : Transform
+        Fixed world to moving world.
+    model : str or None
+        The model that was fitted, if it came from a fit.
+    pairs : LandmarkPairs or None
+        The landmarks of that fit.
+    dimensions : int
+        Of that fit.
+    document : dict
+        The whole document.
+    """
+
+    transform: Transform
+    model: str | None
+    pairs: LandmarkPairs | None
+    dimensions: int
+    document: dict[str, Any]
+
+
+def transform_document(transform: Transform) -> dict[str, Any]:
+    """The document of a transform alone."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "direction": DIRECTION,
+        "transform": transform.to_dict(),
+    }
+
+
+def fit_document(fit: Fit) -> dict[str, Any]:
+    """The document of a fitted transform: landmarks, options and diagnostics stand beside it."""
+    return {
+        **transform_document(fit.transform),
+        "fit": {
+            "model": fit.options.model,
+            "smoothing_asked": fit.options.smoothing,
+            "smoothing": fit.smoothing_um,
+            "dimensions": fit.options.dimensions,
+            "landmarks": {
+                "id": list(fit.pairs.ids),
+                "fixed_um": fit.pairs.fixed_um.tolist(),
+                "moving_um": fit.pairs.moving_um.tolist(),
+            },
+            "diagnostics": fit.diagnostics.to_dict(),
+            "warnings": list(fit.warnings),
+        },
+    }
+
+
+def write_document(document: dict[str, Any], path: Path) -> None:
+    """Write a document atomically."""
+    write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
+
+
+def read_transform(path: Path) -> TransformFile:
+    """Read a transform file.
+
+    Raises
+    ------
+    ReadError
+        If the file is not a transform of ours, is damaged, or maps the other way.
+    """
+    document = read_json_object(path)
+    if document.get("format") != FORMAT:
+        raise ReadError(path, "it is not a bridgecorr transform", "write one with `bridgecorr fit`")
+    if document.get("version") != VERSION:
+        raise ReadError(
+            path, f"its version is {document.get('version')!r}, not {VERSION}", "update bridgecorr"
+        )
+    if document.get("direction") != DIRECTION:
+        raise ReadError(
+            path,
+            f"its direction is {document.get('direction')!r}, not {DIRECTION!r}",
+            "write the transform in the direction fixed to moving",
+        )
+    try:
+        transform = transform_from_dict(document.get("transform"))
+        model, pairs, dimensions = _fit_part(document.get("fit"))
+    except TransformError as error:
+        raise ReadError(path, str(error), "write the transform again") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise ReadError(
+            path, f"the record of its fit is damaged ({one_line(error)})", "fit again"
+        ) from error
+    return TransformFile(transform, model, pairs, dimensions, document)
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """A JSON file that holds one object.
+
+    Raises
+    ------
+    ReadError
+        If it cannot be opened or is not JSON.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ReadError(path, "there is no such file", "check the path") from error
+    except IsADirectoryError as error:
+        raise ReadError(path, "it is a folder", "give a JSON file") from error
+    except OSError as error:
+        raise ReadError(path, f"it cannot be opened ({error.strerror})", "check it") from error
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ReadError(path, f"it is not JSON ({one_line(error)})", "write it again") from error
+    if not isinstance(document, dict):
+        raise ReadError(path, "it does not hold a JSON object", "write it again")
+    return document
+
+
+def _fit_part(part: Any) -> tuple[str | None, LandmarkPairs | None, int]:
+    if part is None:
+        return None, None, 3
+    marks = part["landmarks"]
+    fixed = np.array(marks["fixed_um"], dtype=np.float64).reshape(-1, 3)
+    moving = np.array(marks["moving_um"], dtype=np.float64).reshape(-1, 3)
+    ids = tuple(str(i) for i in marks["id"])
+    if not len(ids) == len(fixed) == len(moving):
+        raise ValueError("ids and positions differ in number")
+    return str(part["model"]), LandmarkPairs(ids, fixed, moving), int(part["dimensions"])

@@ -1,0 +1,81 @@
+"""A moving image on another grid, as a lazy image: pixels are computed when they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import GeometryError
+from ..geometry import Grid
+from ..image import SpatialImage
+from ..transform import Transform
+from .sampler import PullSampler
+
+_CHUNK = (32, 256, 256)
+
+
+def resample(
+    moving: SpatialImage,
+    transform: Transform,
+    grid: Grid,
+    *,
+    interpolation: str = "auto",
+    channels: Sequence[int] | None = None,
+    times: Sequence[int] | None = None,
+) -> SpatialImage:
+    """Resample `moving` onto `grid` through ``transform: fixed world -> moving world``.
+
+    Parameters
+    ----------
+    moving : SpatialImage
+    transform : Transform
+    grid : Grid
+        Where the fixed voxels are.
+    interpolation : {"auto", "linear", "mean", "nearest"}
+        See :class:`PullSampler`.
+    channels, times : sequence of int, optional
+        Which to take; all by default.
+
+    Returns
+    -------
+    SpatialImage
+        One lazy level of float32 (float64 where float32 would lose digits), NaN outside the data.
+
+    Raises
+    ------
+    GeometryError
+        If a channel or time point does not exist.
+    """
+    chosen_times = tuple(times if times is not None else range(moving.n_times))
+    for time in chosen_times:
+        if not 0 <= time < moving.n_times:
+            raise GeometryError(f"{moving.name} has {moving.n_times} time points, no {time}")
+    sampler = PullSampler(moving, transform, grid, interpolation, channels)
+    shape = (len(chosen_times), len(sampler.channels), *grid.shape)
+    chunks = (1, len(sampler.channels), *(min(a, b) for a, b in zip(_CHUNK, grid.shape, strict=True)))
+
+    def compute(block_info: Any = None) -> NDArray[Any]:
+        (t, _), _, *space = block_info[None]["array-location"]
+        start, stop = [s[0] for s in space], [s[1] for s in space]
+        return sampler.block(chosen_times[t], start, stop).values[None]
+
+    data = da.map_blocks(
+        compute,
+        chunks=da.core.normalize_chunks(chunks, shape),
+        dtype=sampler.dtype,
+        meta=np.empty((0,) * 5, sampler.dtype),
+    )
+    axes = "".join(a for a in "tczyx" if a in moving.source.axes or a == "z")
+    return SpatialImage(
+        levels=(data,),
+        grids=(grid,),
+        channels=tuple(moving.channels[c] for c in sampler.channels),
+        source=replace(moving.source, axes=axes, image_name=f"{moving.name} (registered)"),
+        time_step_s=moving.time_step_s,
+        metadata={"interpolation": sampler.interpolation, "samples": list(sampler.samples)},
+    )

@@ -1,0 +1,295 @@
+"""The moving image over voxels of the fixed grid: pulled through the transform, block by block.
+
+One mechanism serves interpolation and averaging: every voxel is sampled at ``samples`` (z, y, x)
+regular midpoints. One sample is interpolation at the centre. Enough samples to meet every moving
+voxel, each taking the value of the voxel that it falls into, make the volume-weighted mean: every
+moving voxel counts by the volume that it shares with the fixed one, and sums are conserved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import GeometryError
+from ..geometry import Grid
+from ..image import SpatialImage
+from ..transform import Affine, Transform
+from .kernels import accumulate, lattice_points
+
+FloatArray = NDArray[np.float64]
+Triple = tuple[int, int, int]
+
+# Working memory: a block is split until its part of the moving image has at most so many voxels
+# (times channels), and samples are placed in bricks of at most so many.
+_MAX_REGION = 24_000_000
+_MAX_SAMPLES = 600_000
+# the box round a block is found from its corner lattice; a map bends between lattice points
+_LATTICE = 5
+_MARGIN = 2
+# averaging: samples per moving voxel and axis until a voxel has 8, then one is enough
+_SAMPLES_PER_VOXEL = 2.0
+_PLENTY = 8
+# a fixed voxel of more than so many moving voxels is averaged by `interpolation="auto"`
+_AVERAGE_FROM_VOLUME_RATIO = 2.0
+
+INTERPOLATIONS = ("auto", "linear", "mean", "nearest")
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Values over a block of fixed voxels.
+
+    Parameters
+    ----------
+    values : (c, z, y, x) float32 or float64
+        NaN where nothing of the voxel is covered.
+    coverage : (c, z, y, x) float32
+        Fraction (0-1) of the voxel's samples that met data.
+    """
+
+    values: NDArray[Any]
+    coverage: NDArray[np.float32]
+
+
+class PullSampler:
+    """Samples a moving image over the voxels of a fixed grid.
+
+    Parameters
+    ----------
+    moving : SpatialImage
+        Read lazily, full resolution.
+    transform : Transform
+        Fixed world to moving world.
+    grid : Grid
+        The fixed grid.
+    interpolation : {"auto", "linear", "mean", "nearest"}
+        ``auto``: the mean where a fixed voxel holds more than two moving voxels (averaging down is
+        never point-sampled), else linear.
+    channels : sequence of int, optional
+        Which channels; all by default.
+    samples : (int, int, int), optional
+        Samples per voxel for the mean, instead of the number that meets every moving voxel.
+
+    Raises
+    ------
+    GeometryError
+        If the interpolation is unknown.
+    """
+
+    def __init__(
+        self,
+        moving: SpatialImage,
+        transform: Transform,
+        grid: Grid,
+        interpolation: str = "auto",
+        channels: Sequence[int] | None = None,
+        samples: Triple | None = None,
+    ) -> None:
+        if interpolation not in INTERPOLATIONS:
+            raise GeometryError(
+                f"interpolation is one of {', '.join(INTERPOLATIONS)}, not {interpolation!r}"
+            )
+        self.grid = grid
+        self.channels = tuple(channels if channels is not None else range(len(moving.channels)))
+        self._moving = moving
+        self._transform = transform
+        self._to_moving_index = moving.grid.world_to_index
+        steps = self._steps_in_moving_voxels()
+        if interpolation == "auto":
+            ratio = abs(float(np.linalg.det(steps)))
+            interpolation = "mean" if ratio > _AVERAGE_FROM_VOLUME_RATIO else "linear"
+        self.interpolation = interpolation
+        self.samples: Triple = (1, 1, 1)
+        self._stepped = np.full(3, interpolation == "nearest")
+        if interpolation == "mean":
+            self.samples = samples or _enough_samples(steps)
+            # along an axis on which the moving voxel is the larger one, the mean interpolates
+            self._stepped = np.abs(steps).sum(axis=1) > 1
+        self.dtype = np.dtype(
+            np.float32 if np.can_cast(moving.dtype, np.float32) else np.float64
+        )
+
+    def block(self, time: int, start: Sequence[int], stop: Sequence[int]) -> Block:
+        """Values over the voxels ``start <= index < stop`` of the grid.
+
+        The result does not depend on how the grid is cut into blocks.
+        """
+        shape = (stop[0] - start[0], stop[1] - start[1], stop[2] - start[2])
+        box = self._moving_box(start, stop)
+        if box is None:
+            full = (len(self.channels), *shape)
+            return Block(np.full(full, np.nan, self.dtype), np.zeros(full, np.float32))
+        voxels = int(np.prod(box[1] - box[0])) * len(self.channels)
+        if voxels > _MAX_REGION and max(shape) > 1:
+            return self._split(time, start, stop)
+        return self._sample(time, start, stop, box)
+
+    def _split(self, time: int, start: Sequence[int], stop: Sequence[int]) -> Block:
+        axis = int(np.argmax(np.subtract(stop, start)))
+        middle = (start[axis] + stop[axis]) // 2
+        first_stop, second_start = list(stop), list(start)
+        first_stop[axis] = second_start[axis] = middle
+        a = self.block(time, start, first_stop)
+        b = self.block(time, second_start, stop)
+        return Block(
+            np.concatenate([a.values, b.values], axis=axis + 1),
+            np.concatenate([a.coverage, b.coverage], axis=axis + 1),
+        )
+
+    def _sample(
+        self, time: int, start: Sequence[int], stop: Sequence[int], box: NDArray[np.int64]
+    ) -> Block:
+        shape = tuple(b - a for a, b in zip(start, stop, strict=True))
+        region = self._read(time, box)
+        full = (len(self.channels), *shape)
+        sums, counts = np.zeros(full), np.zeros(full, np.int64)
+        for first, last, planes in _bricks(start, stop, self.samples):
+            where = (
+                slice(None),
+                *(slice(a - s, b - s) for a, b, s in zip(first, last, start, strict=True)),
+            )
+            missed = self._add(region, box, first, last, planes, sums[where], counts[where])
+            if missed:
+                # the map bends more than the lattice showed: read all that could matter
+                whole = np.array([[0, 0, 0], self._moving.grid.shape], np.int64)
+                grown = np.array([2 * box[0] - box[1], 2 * box[1] - box[0]])
+                grown = np.clip(grown, whole[0], whole[1])
+                return self._sample(time, start, stop, grown)
+        total = self.samples[0] * self.samples[1] * self.samples[2]
+        with np.errstate(invalid="ignore"):
+            values = (sums / np.where(counts > 0, counts, np.nan)).astype(self.dtype)
+        return Block(values, (counts / total).astype(np.float32))
+
+    def _add(
+        self,
+        region: NDArray[Any],
+        box: NDArray[np.int64],
+        first: Sequence[int],
+        last: Sequence[int],
+        planes: range,
+        sums: FloatArray,
+        counts: NDArray[np.int64],
+    ) -> int:
+        """Add one brick's samples; returns how many fell beside the region."""
+        mz, my, mx = self.samples
+        z = _midpoints(first[0], last[0], mz)[:, planes.start : planes.stop].ravel()
+        y = _midpoints(first[1], last[1], my).ravel()
+        x = _midpoints(first[2], last[2], mx).ravel()
+        positions = self._moving_index(z, y, x)
+        n_z, n_y, n_x = (b - a for a, b in zip(first, last, strict=True))
+        part_sums = np.zeros((len(region), z.size, n_y, n_x))
+        part_counts = np.zeros(part_sums.shape, np.int64)
+        missed = np.zeros(z.size * n_y, np.int64)
+        accumulate(
+            positions,
+            region,
+            box[0],
+            np.array(self._moving.grid.shape, np.int64),
+            np.array([z.size, n_y, my, n_x, mx], np.int64),
+            self._stepped,
+            part_sums,
+            part_counts,
+            missed,
+        )
+        by_plane = (len(region), n_z, len(planes), n_y, n_x)
+        for k in range(len(planes)):  # one after the other: the order of sums is always the same
+            sums += part_sums.reshape(by_plane)[:, :, k]
+            counts += part_counts.reshape(by_plane)[:, :, k]
+        return int(missed.sum())
+
+    def _moving_index(self, z: FloatArray, y: FloatArray, x: FloatArray) -> FloatArray:
+        """Moving indices (n, 3) of a lattice of fixed indices, x fastest."""
+        if isinstance(self._transform, Affine):
+            matrix = self._to_moving_index @ self._transform.matrix @ self.grid.index_to_world
+            return lattice_points(np.ascontiguousarray(matrix), z, y, x)
+        world = lattice_points(np.ascontiguousarray(self.grid.index_to_world), z, y, x)
+        return self._moving.grid.to_index(self._transform.map(world))
+
+    def _moving_box(self, start: Sequence[int], stop: Sequence[int]) -> NDArray[np.int64] | None:
+        """Box (2, 3) of moving voxels that a block needs; None if it meets none."""
+        axes = [
+            np.linspace(a - 0.5, b - 0.5, _LATTICE) for a, b in zip(start, stop, strict=True)
+        ]
+        index = self._moving_index(*axes)
+        known = np.all(np.isfinite(index), axis=1)
+        size = np.asarray(self._moving.grid.shape)
+        if not known.any():
+            return None
+        if not known.all():  # the transform's domain ends here: what is beyond cannot be guessed
+            low, high = np.zeros(3), size - 1.0
+        else:
+            low, high = index.min(axis=0), index.max(axis=0)
+        # a fifth of the extent more: the map bends between lattice points
+        slack = _MARGIN + 0.1 * (high - low)
+        if isinstance(self._transform, Affine):
+            slack = np.full(3, float(_MARGIN))
+        low, high = low - slack, high + slack
+        if np.any(high < -0.5) or np.any(low > size - 0.5):
+            return None
+        lower = np.clip(np.floor(low), 0, size - 1)
+        upper = np.clip(np.ceil(high) + 1, lower + 1, size)
+        return np.array([lower, upper]).astype(np.int64)
+
+    def _read(self, time: int, box: NDArray[np.int64]) -> NDArray[Any]:
+        (z0, y0, x0), (z1, y1, x1) = box
+        region = np.empty((len(self.channels), z1 - z0, y1 - y0, x1 - x0), self.dtype)
+        for k, channel in enumerate(self.channels):
+            part = self._moving.data[time, channel, z0:z1, y0:y1, x0:x1]
+            region[k] = part.compute(scheduler="threads")
+        return region
+
+    def _steps_in_moving_voxels(self) -> FloatArray:
+        """(3, 3) columns: one step along fixed iz, iy, ix in moving voxels (largest found)."""
+        axes = [np.linspace(0, n - 1, 4) for n in self.grid.shape]
+        lattice = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+        jacobian = self._transform.jacobian(self.grid.to_world(lattice))
+        known = np.all(np.isfinite(jacobian), axis=(1, 2))
+        linear = jacobian[known] if known.any() else np.eye(3)[None]
+        steps = self._to_moving_index[:3, :3] @ linear @ self.grid.index_to_world[:3, :3]
+        return np.asarray(steps[int(np.argmax(np.abs(np.linalg.det(steps))))])
+
+
+def _enough_samples(steps: FloatArray) -> Triple:
+    """Samples (z, y, x) per fixed voxel that meet every moving voxel in it."""
+    longest = np.abs(steps).max(axis=0)
+    n = np.ceil(np.maximum(longest, np.minimum(_SAMPLES_PER_VOXEL * longest, _PLENTY)) - 1e-9)
+    z, y, x = (max(2, int(v)) for v in n)
+    return z, y, x
+
+
+def _midpoints(start: int, stop: int, samples: int) -> FloatArray:
+    """(voxels, samples) positions of the samples along one axis, as fractional indices."""
+    offsets = (np.arange(samples) + 0.5) / samples - 0.5
+    return np.asarray(np.arange(start, stop)[:, None] + offsets)
+
+
+def _bricks(
+    start: Sequence[int], stop: Sequence[int], samples: Triple
+) -> list[tuple[Triple, Triple, range]]:
+    """Cut a block into bricks of few samples: (start, stop, range of sample planes in z)."""
+    mz, my, mx = samples
+    planes = max(1, min(mz, _MAX_SAMPLES // (my * mx)))
+    if planes < mz:  # one voxel is more than a brick: one voxel at a time, some planes of it
+        size = (1, 1, 1)
+    else:
+        side = max(1, round((_MAX_SAMPLES / (mz * my * mx)) ** (1 / 3)))
+        size = (side, side, side)
+        if mz * my * mx == 1:  # rows along x are what the loops are quick at
+            size = (max(1, side // 2), side, 2 * side)
+    found = []
+    for z in range(start[0], stop[0], size[0]):
+        for y in range(start[1], stop[1], size[1]):
+            for x in range(start[2], stop[2], size[2]):
+                end = (
+                    min(z + size[0], stop[0]),
+                    min(y + size[1], stop[1]),
+                    min(x + size[2], stop[2]),
+                )
+                for p in range(0, mz, planes):
+                    found.append(((z, y, x), end, range(p, min(p + planes, mz))))
+    return found
