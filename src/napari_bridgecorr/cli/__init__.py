@@ -1,1 +1,1 @@
-"""TODO."""
+"""The `bridgecorr` command: the use cases without a window."""

@@ -1,4 +1,4 @@
-"""What stands in each row, computed slab by slab. Writing it to a file is :mod:`.table_file`'s."""
+"""What stands in each row, computed slab by slab. Writing it to a file is :mod:`napari_bridgecorr.io.table_file`'s."""
 
 from __future__ import annotations
 
@@ -141,6 +141,11 @@ class VoxelTable:
         meaning = self.error.description if self.error else "unknown: no landmarks were given"
         found.append(Column(_ERROR_COLUMN, np.dtype(np.float32), meaning))
         return tuple(found)
+
+    def channel_columns(self) -> dict[str, list[str]]:
+        """Names of the columns that hold the ``fixed`` and the ``moving`` channels."""
+        fixed, moving = self._channel_names()
+        return {"fixed": fixed, "moving": moving}
 
     def slabs(self) -> list[tuple[tuple[int, int, int], tuple[int, int, int]]]:
         """(start, stop) of the blocks of the grid that follow each other in the rows' order."""

@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..errors import ReadError, WriteError, one_line
-from ..io.atomic import replacing, write_text
+from .atomic import replacing, write_text
 from ..progress import Progress, Silent
-from .table import VoxelTable
+from ..voxels import VoxelTable
 
 _METADATA_KEY = b"bridgecorr"
+_SAMPLE_ROWS = 4_000_000
 _ENDINGS = (".parquet", ".csv", ".csv.gz")
 
 
@@ -63,6 +64,7 @@ def write_table(
         {
             **metadata,
             "columns": {c.name: c.description for c in columns},
+            "channel_columns": table.channel_columns(),
             "sampling": table.sampling(),
         }
     )
@@ -97,8 +99,19 @@ def _native(values: NDArray[Any]) -> pa.Array:
     return pa.array(np.ascontiguousarray(native))
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Columns of a Parquet voxel table as 1-D arrays.
+def read_table(
+    path: Path, columns: Sequence[str] | None = None, *, sample: bool = False
+) -> tuple[dict[str, NDArray[Any]], int]:
+    """Columns of a Parquet voxel table as 1-D arrays, and the number of rows in the file.
+
+    Parameters
+    ----------
+    path : Path
+    columns : sequence of str, optional
+        All by default.
+    sample : bool
+        Of a table of more than four million rows take evenly spread row groups only, so that
+        memory stays bounded.
 
     Raises
     ------
@@ -106,13 +119,18 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> dict[str, ND
         If the file is not such a table or lacks a column.
     """
     try:
-        table = pq.read_table(path, columns=list(columns) if columns is not None else None)
+        with pq.ParquetFile(path) as file:
+            missing = set(columns or ()) - set(file.schema_arrow.names)
+            if missing:
+                raise ReadError(path, f"it has no column {sorted(missing)}", "check the name")
+            n_rows = int(file.metadata.num_rows)
+            groups = range(file.num_row_groups)
+            if sample and n_rows > _SAMPLE_ROWS:
+                groups = groups[:: -(-n_rows // _SAMPLE_ROWS)]
+            table = file.read_row_groups(list(groups), columns=columns)
     except (OSError, pa.ArrowException) as error:
         raise _not_a_table(path, error) from error
-    missing = set(columns or ()) - set(table.column_names)
-    if missing:
-        raise ReadError(path, f"it has no column {sorted(missing)}", "give a table of ours")
-    return {name: table.column(name).to_numpy() for name in table.column_names}
+    return {name: table.column(name).to_numpy() for name in table.column_names}, n_rows
 
 
 def table_metadata(path: Path) -> dict[str, Any]:

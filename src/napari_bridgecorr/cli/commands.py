@@ -1,0 +1,214 @@
+"""One function per sub-command: open, call the use case, say what was done."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from pathlib import Path
+
+from .. import workflow
+from ..errors import ReadError
+from ..fitting import Fit, FitOptions, parse_smoothing
+from ..image import SpatialImage
+from ..io.describe import describe_file, format_description
+from ..io.landmark_csv import read_landmarks
+from ..io.registry import open_image, open_images, parse_image_path
+from ..io.transform_json import TransformFile, read_transform
+from ..voxels import TableOptions
+from .console import ConsoleProgress, warn
+
+
+def info(options: Namespace) -> int:
+    """``bridgecorr info``."""
+    path, number = parse_image_path(options.path)
+    if number is None and options.spacing is None:
+        images = open_images(path)
+    elif number is None:
+        images = tuple(i.with_voxel_size(options.spacing) for i in open_images(path))
+    else:
+        images = (open_image(options.path, options.spacing),)
+    description = describe_file(path, images)
+    print(json.dumps(description, indent=1) if options.json else format_description(description))
+    return 0
+
+
+def convert(options: Namespace) -> int:
+    """``bridgecorr convert``."""
+    name = options.path if options.image is None else f"{options.path}#{options.image}"
+    image = _open(name, options.spacing)
+    workflow.convert(image, options.out, ConsoleProgress())
+    print(f"wrote {options.out}")
+    return 0
+
+
+def fit(options: Namespace) -> int:
+    """``bridgecorr fit``."""
+    chosen = FitOptions(options.model, parse_smoothing(options.smoothing), options.dimensions)
+    result = workflow.fit_landmarks(options.landmarks, options.out, chosen)
+    for warning in result.warnings:
+        warn(warning)
+    print(json.dumps(_fit_json(result), indent=1) if options.json else _fit_text(result))
+    return 0
+
+
+def map(options: Namespace) -> int:
+    """``bridgecorr map``."""
+    lost = workflow.map_points(
+        options.transform, options.points, options.out, inverse=options.inverse
+    )
+    if lost:
+        warn(f"{lost} points could not be mapped and have empty coordinates in {options.out}")
+    print(f"wrote {options.out}")
+    return 0
+
+
+def warp(options: Namespace) -> int:
+    """``bridgecorr warp``."""
+    fixed, moving, source = _registered(options)
+    result = workflow.warp(
+        fixed,
+        moving,
+        source.transform,
+        options.out,
+        channel=options.channel,
+        time=options.time,
+        spacing_um=options.spacing,
+        interpolation=options.interpolation,
+        progress=ConsoleProgress(),
+    )
+    shape = " x ".join(str(n) for n in result.grid.shape)
+    print(f"wrote {options.out} ({shape} voxels, {result.metadata['interpolation']})")
+    return 0
+
+
+def table(options: Namespace) -> int:
+    """``bridgecorr table``."""
+    fixed, moving, source = _registered(options)
+    landmarks = read_landmarks(options.landmarks) if options.landmarks else None
+    error = workflow.transform_error(source, landmarks)
+    if error is None:
+        warn(
+            "the transform does not say how wrong it is, so registration_error_um is empty; "
+            "give --landmarks"
+        )
+    written = workflow.tabulate(
+        fixed,
+        moving,
+        source.transform,
+        options.out,
+        error=error,
+        masks=_masks(options.mask),
+        options=TableOptions(spacing_um=options.spacing),
+        metadata={"transform": str(options.transform)},
+        progress=ConsoleProgress(),
+    )
+    print(f"wrote {options.out} ({written.n_rows} rows)")
+    return 0
+
+
+def report(options: Namespace) -> int:
+    """``bridgecorr report``."""
+    fixed, moving, source = _registered(options)
+    workflow.report(
+        fixed,
+        moving,
+        source.transform,
+        options.out,
+        fit=workflow.fit_of(source),
+        table=options.table,
+        facts={"transform": options.transform.name},
+        progress=ConsoleProgress(),
+    )
+    print(f"wrote {options.out}")
+    return 0
+
+
+def run(options: Namespace) -> int:
+    """``bridgecorr run``."""
+    result = workflow.run_session(options.session, ConsoleProgress())
+    for warning in result.warnings:
+        warn(warning)
+    for fitted in result.fits.values():
+        print(_fit_text(fitted))
+    for path in result.written:
+        print(f"wrote {path}")
+    return 0
+
+
+def demo(options: Namespace) -> int:
+    """``bridgecorr demo``."""
+    from ..workflow.demo import run_demo
+
+    progress = ConsoleProgress()
+    result = run_demo(options.out, seed=options.seed, progress=progress)
+    progress.close()
+    for warning in result.warnings:
+        warn(warning)
+    print(_fit_text(result.fit))
+    print(
+        f"target registration error against the truth ({len(result.target_errors_um)} points): "
+        f"median {result.median_um:.1f} um, RMS {result.rms_um:.1f} um, "
+        f"95 % within {result.percentile_95_um:.1f} um"
+    )
+    print(f"table: {result.table} ({result.n_rows} rows)")
+    print(f"report: {result.report}   <- open this in a browser")
+    print(f"again: bridgecorr run {result.session}")
+    return 0
+
+
+def phantom(options: Namespace) -> int:
+    """``bridgecorr phantom``."""
+    from ..workflow.demo import phantom_options, write_phantom
+
+    made = write_phantom(options.out, phantom_options(options.size, options.seed), ConsoleProgress())
+    for path in made.paths:
+        print(f"wrote {path}")
+    return 0
+
+
+def _open(name: str, spacing_um: tuple[float, float, float] | None) -> SpatialImage:
+    image = open_image(name, spacing_um)
+    for warning in image.warnings:
+        warn(f"{image.source.path.name}: {warning}")
+    return image
+
+
+def _registered(options: Namespace) -> tuple[SpatialImage, SpatialImage, TransformFile]:
+    source = read_transform(options.transform)  # first: it is quick to find out that it is wrong
+    fixed = _open(options.fixed, options.fixed_spacing)
+    moving = _open(options.moving, options.moving_spacing)
+    return fixed, moving, source
+
+
+def _masks(arguments: list[str]) -> dict[str, SpatialImage]:
+    """Masks from ``NAME=FILE`` or ``FILE`` (named after the file)."""
+    found: dict[str, SpatialImage] = {}
+    for text in arguments:
+        name, equals, file = text.partition("=")
+        if not equals or Path(text).exists():
+            name, file = Path(text).name.split(".")[0], text
+        if name in found:
+            raise ReadError(file, f"two masks are named {name!r}", "write --mask NAME=FILE")
+        found[name] = _open(file, None)
+    return found
+
+
+def _fit_json(result: Fit) -> dict[str, object]:
+    diagnostics = result.diagnostics.to_dict()
+    return {
+        "model": result.options.model,
+        "n": diagnostics.pop("n"),
+        "smoothing": result.smoothing_um,
+        **diagnostics,
+        "warnings": list(result.warnings),
+    }
+
+
+def _fit_text(result: Fit) -> str:
+    d = result.diagnostics
+    smoothing = "" if result.smoothing_um is None else f", lambda {result.smoothing_um:.4g} um"
+    return (
+        f"{result.options.model}{smoothing}: {len(d.ids)} landmarks, leave-one-out error "
+        f"RMS {d.loo_rms_um:.1f} um, median {d.loo_median_um:.1f} um "
+        f"(residual RMS {d.residual_rms_um:.1f} um, which is not the accuracy elsewhere)"
+    )

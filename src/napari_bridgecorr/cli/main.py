@@ -1,0 +1,191 @@
+"""Parsing of the command line, exit status, and one line per failure.
+
+Exit status: 0 done; 1 the work failed (the reason in one line on standard error); 2 wrong use;
+130 interrupted. Only this file is loaded by ``bridgecorr --help``; the rest when it is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import BridgecorrError, Cancelled, one_line
+
+_EPILOG = """\
+PATH, FIXED, MOVING and IMAGE may end in #N for image N of the file (from 0), as in slide.czi#2.
+World coordinates are (z, y, x) in micrometres. A transform maps fixed points to moving points.
+Start with:  bridgecorr demo
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    options = build_parser().parse_args(arguments)
+    from . import commands
+
+    try:
+        status: int = getattr(commands, options.run)(options)
+        sys.stdout.flush()
+    except BridgecorrError as error:
+        print(f"bridgecorr: {one_line(error)}", file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, Cancelled):
+        print("bridgecorr: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output went away (| head): not our failure
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError:
+        print("bridgecorr: out of memory; close other programs and try again", file=sys.stderr)
+        return 1
+    return status
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all sub-commands."""
+    parser = argparse.ArgumentParser(
+        prog="bridgecorr",
+        description="Register two images of one sample and tabulate their voxels.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_image_commands(commands)
+    _add_landmark_commands(commands)
+    _add_registered_commands(commands)
+    _add_whole_chain_commands(commands)
+    return parser
+
+
+class _Version(argparse.Action):
+    """``--version``, without loading package metadata for any other command."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="print the version and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"bridgecorr {version('napari-bridgecorr')}")
+        parser.exit()
+
+
+_Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def _add_image_commands(commands: _Commands) -> None:  # type: ignore[valid-type]
+    info = _command(commands, "info", "say what is in an image file")
+    info.add_argument("path", metavar="PATH")
+    info.add_argument("--json", action="store_true", help="machine-readable")
+    info.add_argument("--spacing", type=_triple, metavar="Z,Y,X", help=_SPACING_HELP)
+
+    convert = _command(commands, "convert", "write an image as pyramidal OME-Zarr 0.5")
+    convert.add_argument("path", metavar="PATH")
+    convert.add_argument("out", metavar="OUT.ome.zarr", type=Path)
+    convert.add_argument("--image", type=int, metavar="N", help="number of the image in the file")
+    convert.add_argument("--spacing", type=_triple, metavar="Z,Y,X", help=_SPACING_HELP)
+
+
+def _add_landmark_commands(commands: _Commands) -> None:  # type: ignore[valid-type]
+    fit = _command(commands, "fit", "fit a transform to landmark pairs")
+    fit.add_argument("landmarks", metavar="LANDMARKS.csv", type=Path)
+    fit.add_argument("-o", "--out", metavar="T.json", type=Path, required=True)
+    _add_model(fit)
+    fit.add_argument("--json", action="store_true", help="print the diagnostics as JSON")
+
+    map_ = _command(commands, "map", "map points through a transform")
+    map_.add_argument("transform", metavar="T.json", type=Path)
+    map_.add_argument("points", metavar="POINTS.csv", type=Path, help="columns z_um,y_um,x_um")
+    map_.add_argument("-o", "--out", metavar="OUT.csv", type=Path, required=True)
+    map_.add_argument("--inverse", action="store_true", help="map moving points to fixed ones")
+
+
+def _add_registered_commands(commands: _Commands) -> None:  # type: ignore[valid-type]
+    warp = _command(commands, "warp", "resample a moving image on the fixed grid")
+    _add_images(warp)
+    warp.add_argument("-o", "--out", metavar="OUT", type=Path, required=True,
+                      help=".ome.zarr, .nii.gz, .nii or .ome.tif")
+    warp.add_argument("--channel", metavar="NAME|N", help="one channel (default: all)")
+    warp.add_argument("--time", type=int, metavar="N", help="one time point (default: all)")
+    warp.add_argument("--spacing", type=_triple, metavar="Z,Y,X",
+                      help="sample the fixed extent at this spacing in um")
+    warp.add_argument("--interpolation", choices=["auto", "linear", "mean", "nearest"],
+                      default="auto", help="auto: the volume-weighted mean where a fixed voxel "
+                      "holds more than two moving ones, else linear (default)")
+
+    table = _command(commands, "table", "write one row per fixed voxel")
+    _add_images(table)
+    table.add_argument("-o", "--out", metavar="VOXELS.parquet", type=Path, required=True,
+                       help=".parquet, .csv or .csv.gz")
+    table.add_argument("--mask", metavar="[NAME=]MASK", action="append", default=[],
+                       help="image whose inside becomes a column mask_NAME (repeatable)")
+    table.add_argument("--landmarks", metavar="LANDMARKS.csv", type=Path,
+                       help="check landmarks: give the error of a transform that brings none")
+    table.add_argument("--spacing", type=_triple, metavar="Z,Y,X",
+                       help="rows at this spacing in um instead of the fixed voxels")
+
+    report = _command(commands, "report", "write an HTML report with pictures")
+    _add_images(report)
+    report.add_argument("-o", "--out", metavar="REPORT.html", type=Path, required=True)
+    report.add_argument("--table", metavar="VOXELS.parquet", type=Path,
+                        help="voxel table of this registration")
+
+
+def _add_whole_chain_commands(commands: _Commands) -> None:  # type: ignore[valid-type]
+    run = _command(commands, "run", "repeat a session: fit, warp, table, report")
+    run.add_argument("session", metavar="SESSION.json", type=Path)
+
+    demo = _command(commands, "demo", "register a phantom with known truth, from files to report")
+    demo.add_argument("out", metavar="OUT_DIR", type=Path, nargs="?",
+                      default=Path("bridgecorr-demo"))
+    demo.add_argument("--seed", type=int, default=0)
+
+    phantom = _command(commands, "phantom", "write a phantom: two-photon CZI, MRI, landmarks, truth")
+    phantom.add_argument("out", metavar="OUT_DIR", type=Path)
+    phantom.add_argument("--size", choices=["sample", "demo"], default="demo")
+    phantom.add_argument("--seed", type=int, default=0)
+
+
+def _command(commands: _Commands, name: str, summary: str) -> argparse.ArgumentParser:  # type: ignore[valid-type]
+    parser: argparse.ArgumentParser = commands.add_parser(  # type: ignore[attr-defined]
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=name)
+    return parser
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="tps",
+                        choices=["translation", "rigid", "similarity", "affine", "tps"])
+    parser.add_argument("--smoothing", default="auto", metavar="auto|NUMBER",
+                        help="lambda of the thin-plate spline in um (0 interpolates); "
+                        "auto: by leave-one-out error (default)")
+    parser.add_argument("--dimensions", type=int, choices=[2, 3], default=3,
+                        help="2 for flat images: z is only shifted")
+
+
+def _add_images(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--fixed", metavar="FIXED", required=True)
+    parser.add_argument("--moving", metavar="MOVING", required=True)
+    parser.add_argument("--transform", metavar="T.json", type=Path, required=True)
+    parser.add_argument("--fixed-spacing", type=_triple, metavar="Z,Y,X", help=_SPACING_HELP)
+    parser.add_argument("--moving-spacing", type=_triple, metavar="Z,Y,X", help=_SPACING_HELP)
+
+
+def _triple(text: str) -> tuple[float, float, float]:
+    """``z,y,x`` as three positive numbers."""
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != 3 or not all(0 < v < float("inf") for v in values):
+        raise argparse.ArgumentTypeError(f"{text!r} is not three positive lengths in um: z,y,x")
+    return values[0], values[1], values[2]
+
+
+_SPACING_HELP = "voxel size in um where the file has none"

@@ -1,0 +1,61 @@
+"""Which writer an output's name asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import WriteError
+from ..image import SpatialImage
+from ..progress import Progress, Silent
+
+_ENDINGS = {
+    ".ome.zarr": "zarr",
+    ".zarr": "zarr",
+    ".nii": "nifti",
+    ".nii.gz": "nifti",
+    ".ome.tif": "tiff",
+    ".ome.tiff": "tiff",
+}
+
+
+def check_image_path(path: Path) -> str:
+    """The kind of writer for `path`: "zarr", "nifti" or "tiff".
+
+    Raises
+    ------
+    WriteError
+        If the name's ending says none of them.
+    """
+    name = path.name.lower()
+    for ending, kind in _ENDINGS.items():
+        if name.endswith(ending) and len(name) > len(ending):
+            return kind
+    raise WriteError(
+        path,
+        "its name does not say which image format to write",
+        "end it in .ome.zarr, .nii.gz, .nii or .ome.tif",
+    )
+
+
+def write_image(image: SpatialImage, path: Path, progress: Progress | None = None) -> None:
+    """Write an image in the format that the name's ending asks for, block by block.
+
+    Raises
+    ------
+    WriteError
+        If the ending is unknown or the file cannot be written.
+    """
+    kind = check_image_path(path)
+    watched = progress or Silent()
+    if kind == "zarr":
+        from .ome_zarr_write import write_ome_zarr
+
+        write_ome_zarr(image, path, watched)
+    elif kind == "nifti":
+        from .nifti import write_nifti
+
+        write_nifti(image, path, watched)
+    else:
+        from .tiff import write_ome_tiff
+
+        write_ome_tiff(image, path, watched)

@@ -1,0 +1,264 @@
+"""Sessions made and replayed: the same document gives the same numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import BridgecorrError, SessionError
+from ..fitting import Fit, FitOptions, error_model, fit
+from ..image import SpatialImage
+from ..io.landmark_csv import write_landmarks
+from ..io.registry import open_image
+from ..io.transform_json import fit_document, write_document
+from ..landmarks import LandmarkSet
+from ..progress import Progress, Silent
+from ..session import (
+    ImageRef,
+    LandmarkSetRecord,
+    MaskRef,
+    Output,
+    RegistrationRecord,
+    Session,
+    fingerprint,
+    load_session,
+)
+from ..transform import transform_from_dict
+from ..versions import library_versions
+from ..voxels import TableOptions
+from .images import warp
+from .reports import report
+from .tables import tabulate
+
+# a replay on another machine may round differently, a different spline does not hide below this
+_SAME_UM = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """What a replay did.
+
+    Parameters
+    ----------
+    session : Session
+        With the transforms and diagnostics of this run.
+    fits : mapping of str to Fit
+        By registration id.
+    written : tuple of Path
+    warnings : tuple of str
+    """
+
+    session: Session
+    fits: Mapping[str, Fit]
+    written: tuple[Path, ...]
+    warnings: tuple[str, ...]
+
+
+def new_session(
+    fixed: ImageRef,
+    moving: ImageRef,
+    landmarks: LandmarkSet,
+    options: FitOptions | None = None,
+    *,
+    masks: Mapping[str, ImageRef] | None = None,
+    outputs: Sequence[Output] = (),
+) -> Session:
+    """A session of one registration, fitted, with the files' fingerprints.
+
+    Parameters
+    ----------
+    fixed, moving : ImageRef
+    landmarks : LandmarkSet
+    options : FitOptions, optional
+    masks : mapping of str to ImageRef, optional
+    outputs : sequence of Output
+        With ``registration="registration"``.
+
+    Raises
+    ------
+    FitError
+        If the landmarks cannot be fitted.
+    SessionError
+        If an image's file is not there.
+    """
+    options = options or FitOptions()
+    images = (fixed, moving, *(masks or {}).values())
+    session = Session(
+        images=tuple(replace(i, fingerprint=fingerprint(Path(i.path))) for i in images),
+        landmark_sets=(LandmarkSetRecord("landmarks", tuple(landmarks)),),
+        registrations=(
+            RegistrationRecord("registration", fixed.id, moving.id, "landmarks", options),
+        ),
+        masks=tuple(MaskRef(name, ref.id) for name, ref in (masks or {}).items()),
+        outputs=tuple(outputs),
+    )
+    return _with_fits(session, {"registration": fit(landmarks.pairs(), options)})
+
+
+def run_session(
+    path: Path,
+    progress: Progress | None = None,
+    *,
+    truth_errors_um: Any = None,
+) -> RunResult:
+    """Fit every registration of a session again and write all its outputs.
+
+    Parameters
+    ----------
+    path : Path
+        The session's JSON file; outputs are written beside it.
+    progress : Progress, optional
+    truth_errors_um : callable, optional
+        Of the fit; gives (n,) target registration errors for the report (phantoms only).
+
+    Raises
+    ------
+    SessionError
+        If an image has changed since, or an output is not understood.
+    ReadError, FitError, WriteError
+    """
+    progress = progress or Silent()
+    session = load_session(path)
+    folder = path.resolve().parent
+    targets = [_output_path(folder, output) for output in session.outputs]
+    warnings: list[str] = []
+    images = {ref.id: _open(ref) for ref in session.images}
+    for image in images.values():
+        warnings += [f"{image.source.path.name}: {w}" for w in image.warnings]
+    fits: dict[str, Fit] = {}
+    for record in session.registrations:
+        result = fit(session.landmark_set(record.landmark_set).to_set().pairs(), record.options)
+        fits[record.id] = result
+        warnings += [*result.warnings, *_compare(record, result)]
+    runner = _Runner(session, images, fits, folder, progress, truth_errors_um)
+    for output, target in zip(session.outputs, targets, strict=True):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        runner.write(output, target)
+    return RunResult(_with_fits(session, fits), fits, tuple(targets), tuple(warnings))
+
+
+@dataclass(frozen=True, eq=False)
+class _Runner:
+    session: Session
+    images: Mapping[str, SpatialImage]
+    fits: Mapping[str, Fit]
+    folder: Path
+    progress: Progress
+    truth_errors_um: Any
+
+    def write(self, output: Output, target: Path) -> None:
+        record = self.session.registration(output.registration)
+        result = self.fits[record.id]
+        try:
+            getattr(self, f"_write_{output.kind}")(record, result, target, output.options)
+        except TypeError as error:
+            raise SessionError(
+                f"the options of output {output.path!r} are not understood ({error})"
+            ) from error
+
+    def _write_landmarks(
+        self, record: RegistrationRecord, result: Fit, target: Path, options: dict[str, Any]
+    ) -> None:
+        _no_options(options)
+        write_landmarks(self.session.landmark_set(record.landmark_set).to_set(), target)
+
+    def _write_transform(
+        self, record: RegistrationRecord, result: Fit, target: Path, options: dict[str, Any]
+    ) -> None:
+        _no_options(options)
+        write_document(fit_document(result), target)
+
+    def _write_warp(
+        self, record: RegistrationRecord, result: Fit, target: Path, options: dict[str, Any]
+    ) -> None:
+        fixed, moving = self.images[record.fixed], self.images[record.moving]
+        warp(fixed, moving, result.transform, target, progress=self.progress, **options)
+
+    def _write_table(
+        self, record: RegistrationRecord, result: Fit, target: Path, options: dict[str, Any]
+    ) -> None:
+        tabulate(
+            self.images[record.fixed],
+            self.images[record.moving],
+            result.transform,
+            target,
+            error=error_model(
+                result.pairs, result.transform, record.options.model, record.options.dimensions
+            ),
+            masks={m.name: self.images[m.image] for m in self.session.masks},
+            options=TableOptions(**options),
+            metadata={"session": self.session.id, "fit": fit_document(result)["fit"]},
+            progress=self.progress,
+        )
+
+    def _write_report(
+        self, record: RegistrationRecord, result: Fit, target: Path, options: dict[str, Any]
+    ) -> None:
+        table = options.get("table")
+        _no_options({k: v for k, v in options.items() if k not in ("table", "title")})
+        report(
+            self.images[record.fixed],
+            self.images[record.moving],
+            result.transform,
+            target,
+            fit=result,
+            table=None if table is None else self.folder / table,
+            truth_errors_um=self.truth_errors_um(result) if self.truth_errors_um else None,
+            facts={"session": self.session.id},
+            title=options.get("title", ""),
+            progress=self.progress,
+        )
+
+
+def _no_options(options: dict[str, Any]) -> None:
+    if options:
+        raise SessionError(f"options {sorted(options)} are not understood here")
+
+
+def _open(ref: ImageRef) -> SpatialImage:
+    path = Path(ref.path)
+    if ref.fingerprint and fingerprint(path) != ref.fingerprint:
+        raise SessionError(
+            f"{path}: the image has changed since the session was saved; "
+            f"put the old file back or register anew"
+        )
+    return open_image(f"{path}#{ref.image_index}", ref.spacing_um)
+
+
+def _output_path(folder: Path, output: Output) -> Path:
+    target = (folder / output.path).resolve()
+    if not target.is_relative_to(folder) or target == folder:
+        raise SessionError(f"output {output.path!r} lies outside the session's folder: move it in")
+    return target
+
+
+def _compare(record: RegistrationRecord, result: Fit) -> list[str]:
+    """A warning if the fit now is not the one that the session recorded."""
+    if record.transform is None:
+        return []
+    try:
+        before = transform_from_dict(record.transform)
+    except BridgecorrError as error:
+        return [f"the recorded transform of {record.id!r} is not readable ({error})"]
+    points = result.pairs.fixed_um
+    far = float(np.max(np.abs(before.map(points) - result.transform.map(points))))
+    if far <= _SAME_UM:
+        return []
+    return [f"registration {record.id!r} differs by {far:.3g} um from the one recorded"]
+
+
+def _with_fits(session: Session, fits: Mapping[str, Fit]) -> Session:
+    registrations = tuple(
+        replace(
+            r,
+            transform=fits[r.id].transform.to_dict(),
+            diagnostics=fits[r.id].diagnostics.to_dict(),
+            versions=library_versions(),
+        )
+        for r in session.registrations
+    )
+    return replace(session, registrations=registrations)

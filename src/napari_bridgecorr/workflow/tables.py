@@ -1,0 +1,98 @@
+"""Two images and a transform to a table of voxels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..fitting import CheckErrorModel, ErrorModel, error_model
+from ..image import SpatialImage
+from ..io.table_file import check_table_path, write_table
+from ..io.transform_json import TransformFile
+from ..landmarks import LandmarkSet
+from ..progress import Progress
+from ..transform import Transform
+from ..versions import library_versions
+from ..voxels import TableOptions, VoxelTable
+
+
+def transform_error(source: TransformFile, landmarks: LandmarkSet | None = None) -> ErrorModel | None:
+    """The error model of a transform read from a file.
+
+    Parameters
+    ----------
+    source : TransformFile
+        With the landmarks of its fit, where it came from one.
+    landmarks : LandmarkSet, optional
+        Check landmarks: used where the transform brings no landmarks of its own.
+
+    Returns
+    -------
+    ErrorModel or None
+        None if nothing tells how wrong the transform is.
+    """
+    if source.pairs is not None and source.model is not None:
+        return error_model(source.pairs, source.transform, source.model, source.dimensions)
+    pairs = landmarks.pairs() if landmarks is not None else None
+    if pairs is not None and len(pairs):
+        return CheckErrorModel(pairs, source.transform)
+    return None
+
+
+def tabulate(
+    fixed: SpatialImage,
+    moving: SpatialImage,
+    transform: Transform,
+    out: Path,
+    *,
+    error: ErrorModel | None = None,
+    masks: Mapping[str, SpatialImage] | None = None,
+    options: TableOptions | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> VoxelTable:
+    """Write one row per fixed voxel to `out` (.parquet, .csv, .csv.gz).
+
+    Parameters
+    ----------
+    fixed, moving : SpatialImage
+    transform : Transform
+        Fixed world to moving world.
+    out : Path
+    error : ErrorModel, optional
+        Gives ``registration_error_um``; without it the column is NaN.
+    masks : mapping of str to SpatialImage, optional
+    options : TableOptions, optional
+    metadata : mapping, optional
+        Written into the file's metadata with the versions and options.
+    progress : Progress, optional
+
+    Raises
+    ------
+    GeometryError, WriteError
+    """
+    check_table_path(out)
+    chosen = options or TableOptions()
+    table = VoxelTable(fixed, moving, transform, error, dict(masks or {}), chosen)
+    document = {
+        "session": None,
+        "versions": library_versions(),
+        "options": {
+            "spacing_um": chosen.spacing_um,
+            "fixed_time": chosen.fixed_time,
+            "moving_time": chosen.moving_time,
+            "moving_channels": list(table.moving_channels),
+            "masks": list(table.masks),
+        },
+        "fixed": _source(fixed),
+        "moving": _source(moving),
+        "grid": table.grid.to_dict(),
+        **(metadata or {}),
+    }
+    write_table(table, out, document, progress)
+    return table
+
+
+def _source(image: SpatialImage) -> dict[str, Any]:
+    return {"file": image.source.path.name, "image": image.source.image_index, "name": image.name}
