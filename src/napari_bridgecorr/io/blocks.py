@@ -79,7 +79,7 @@ def lazy_array(
         chunks=tuple(min(c, n) for c, n in zip(chunks, shape, strict=True)),
         # a name of its own: hashing the source would read nothing of the file's content
         name=f"bridgecorr-{uuid.uuid4().hex}",
-        # slices reach the reader, so that looking at one plane reads one plane
+        # a reader gives boxes, never lists of indices
         fancy=False,
         meta=np.empty((0,) * 5, dtype=dtype),
     )
@@ -110,8 +110,8 @@ def plane_chunks(shape: Shape5, itemsize: int, row_step: int = 1) -> Shape5:
 def z_slabs(array: DaskArray, slab_bytes: int = SLAB_BYTES) -> list[tuple[int, int]]:
     """Ranges of z that a writer computes at once.
 
-    They follow the array's own blocks (so that a block is computed once) as long as a slab of
-    them is of bounded size, and are at least one plane.
+    They follow the array's own blocks, so that a block is computed once, and join small ones up to
+    `slab_bytes`. Only blocks whose slab is 8 times larger are split, into planes at the least.
     """
     *_, ny, nx = array.shape
     plane = max(1, ny * nx * array.dtype.itemsize)
@@ -122,6 +122,8 @@ def z_slabs(array: DaskArray, slab_bytes: int = SLAB_BYTES) -> list[tuple[int, i
         stop = start + int(size)
         if slabs and stop - slabs[-1][0] <= most:
             slabs[-1] = (slabs[-1][0], stop)
+        elif size * plane <= 8 * slab_bytes:
+            slabs.append((start, stop))
         else:
             slabs.extend((z, min(z + most, stop)) for z in range(start, stop, most))
         start = stop

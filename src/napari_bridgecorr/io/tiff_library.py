@@ -6,6 +6,7 @@ while a box is read. What a truncated or damaged file lacks is an error, never z
 
 from __future__ import annotations
 
+import logging
 import struct
 import zlib
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from ..errors import ReadError, one_line
 from .signature import mislabelled, read_head, signature_of
+from .tiff_chain import require_whole_chain
 
 Block = NDArray[Any]
 
@@ -37,6 +39,9 @@ _DAMAGED = (
     struct.error,
     zlib.error,
 )
+# its complaints about damaged files would stand beside our one line on standard error
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
 _COPY_AGAIN = "copy or export it again"
 # LZW expands most, 2731-fold; a page that claims more is a damaged header, not an image
 _LARGEST_RATIO = 3000
@@ -225,6 +230,7 @@ def open_tiff(path: Path) -> TiffContents:
         found = signature_of(head)
         if found is None or found.kind != "TIFF":
             raise ReadError(path, *mislabelled(head, "TIFF"))
+        require_whole_chain(path)
         with tifffile.TiffFile(path) as tif:
             series = tuple(_series(path, tif, number) for number in range(len(tif.series)))
             imagej = tif.imagej_metadata if tif.is_imagej else None
@@ -237,6 +243,11 @@ def open_tiff(path: Path) -> TiffContents:
         ) from error
     if not contents.series:
         raise ReadError(path, "holds no image", _COPY_AGAIN)
+    # ImageJ's large stacks have one page, and its text says how many planes follow it
+    announced = (contents.imagej or {}).get("images", 1)
+    present = sum(len(s.levels[0].planes) for s in contents.series)
+    if isinstance(announced, int) and announced > present:
+        raise ReadError(path, f"is cut short ({present} of {announced} planes)", _COPY_AGAIN)
     return contents
 
 
@@ -305,7 +316,7 @@ def _level(path: Path, series: Any, number: int, k: int) -> TiffLevel:
         samples=samples,
         dtype=dtype.newbyteorder("="),
         planes=planes,
-        tile_rows=int(page.tilelength if page.is_tiled else page.rowsperstrip),
+        tile_rows=1 if is_raw else int(page.tilelength if page.is_tiled else page.rowsperstrip),
         _where=(str(path), number, k),
         _raw_dtype=page.dtype.newbyteorder(page.parent.byteorder) if is_raw else None,
         _keyframe=_with_decoder(page),

@@ -23,6 +23,7 @@ _TILE = 512
 _LARGEST_PLANE = 1024
 # above it a classic TIFF's 4 GiB could be too small, for data that do not compress
 _BIG_BYTES = 2 * 2**30
+_PIECE_VOXELS = 4 * 2**20
 _SILENT = Silent()
 
 
@@ -139,14 +140,17 @@ def _full_tiles(
     is_label = bool(image.metadata.get("is_label"))
     # rows at once: whole tiles, on whose borders all reductions' groups begin
     most = max(1, SLAB_BYTES // (nx * dtype.itemsize * tile[0])) * tile[0]
+    # means are formed in float64: of fewer rows at once
+    piece = max(1, _PIECE_VOXELS // (nx * tile[0])) * tile[0]
     for c in range(n_c):
         for t in range(n_t):
             for start, stop in z_slabs(image.data):
                 for low, high in spans(ny, most if stop - start == 1 else ny):
                     box = compute(image.data[t, c, start:stop, low:high]).astype(dtype, copy=False)
-                    for level in reduced:
-                        level.add(box, is_label)
                     for plane in box:
+                        for first, last in spans(plane.shape[0], piece):
+                            for level in reduced:
+                                level.add(plane[None, first:last], is_label)
                         yield from _tiles_of(plane, tile)
                 progress.advance(stop - start)
 
