@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ReadError
 from ..geometry import Grid
 from ..image import Channel, Source, SpatialImage, missing_scale_warning
-from .czi_directory import ABSENT, MAGIC, CziDirectory, read_directory
+from .czi_directory import ABSENT, MAGIC, CziDirectory
 from .czi_levels import CziLevel, CziScene, StoredChannel, is_pyramid_of_means, usable_factor
-from .czi_library import PIXEL_TYPES, CziFile, check_opens
+from .czi_library import PIXEL_TYPES, CziFile, check_opens, guard
 from .czi_metadata import CziMetadata, parse_metadata
 from .czi_write import write_czi
+from .lazy import lazily
 from .reader import Claim
 
 __all__ = ["CziReader", "write_czi"]
 
-_from_array: Callable[..., Any] = da.from_array  # dask states no types
 _CHUNK_PX = 1024
 _COARSEST_PX = 1024
 """No further level is made of an image that is no longer than this."""
@@ -67,12 +65,15 @@ class CziReader:
         ReadError
             If the file is damaged, or has dimensions or pixel types that are not supported.
         """
-        directory = read_directory(path)
+        try:
+            file = CziFile.of(path)
+        except OSError as error:
+            raise ReadError(path, str(error.strerror), "check the path") from error
+        directory = guard(file).directory
         tiles = directory.tiles[directory.full_resolution]
         if not tiles.size:
             raise ReadError(path, "it holds only a preview", "copy the whole file again")
         _refuse_unsupported(path, tiles)
-        file = CziFile.of(path)
         check_opens(file)
         metadata = parse_metadata(directory.xml, _full_scale(tiles))
         scenes = sorted(set(tiles["S"].tolist()))
@@ -243,11 +244,7 @@ def _dask(level: CziLevel) -> Any:
     # the three samples of a coloured channel are read together
     together = {s.index for s in level.scene.channels if s.sample > 0}
     c_chunk = 3 if len(together) * 3 == len(level.scene.channels) else 1
-    # the name identifies file state, scene and level: the same block is then the same task
-    name = "czi-" + hashlib.sha256(repr(level).encode()).hexdigest()[:32]
-    chunks = (1, c_chunk, 1, _CHUNK_PX, _CHUNK_PX)
-    meta = np.empty((0,) * 5, dtype=level.dtype)
-    return _from_array(level, chunks=chunks, name=name, fancy=False, asarray=False, meta=meta)
+    return lazily(level, (1, c_chunk, 1, _CHUNK_PX, _CHUNK_PX), repr(level))
 
 
 def _axes(view: CziScene, z_known: bool) -> str:

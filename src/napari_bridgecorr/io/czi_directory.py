@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,6 +28,8 @@ _DAMAGED = (
 _HEADER = struct.Struct("<16sqq")
 _ENTRY = struct.Struct("<2siqiiB5xi")
 _DIMENSION = struct.Struct("<4siifi")
+_TILE = struct.Struct("<iiq")
+_MOST_DIMS = 40
 _PLANE_DIMS = "STCZHVIRBM"
 _COLUMNS = ("pixel_type", "position", "x", "y", "w", "h", "stored_w", "stored_h", *_PLANE_DIMS)
 _FURTHEST_PIXEL = 10**8
@@ -86,6 +89,80 @@ def read_directory(path: Path) -> CziDirectory:
         raise ReadError(path, str(error), "check that the file exists and can be read") from error
 
 
+class TileGuard:
+    """Refuses damaged tiles before the native library meets them.
+
+    libCZI trusts the header that each tile repeats, and a garbled one ends the interpreter. A
+    tile's header is checked once, when a reading first needs it.
+
+    Parameters
+    ----------
+    path : Path
+    directory : CziDirectory
+    """
+
+    def __init__(self, path: Path, directory: CziDirectory) -> None:
+        self.directory = directory
+        self._path = path
+        self._checked = np.zeros(len(directory.tiles), dtype=bool)
+
+    def check(
+        self, rectangle: tuple[int, int, int, int], plane: Mapping[str, int], scene: int | None
+    ) -> None:
+        """Check the tiles of one plane (and scene) that meet a rectangle (x, y, w, h).
+
+        Raises
+        ------
+        ReadError
+            If the header of one is damaged.
+        """
+        t = self.directory.tiles
+        x, y, w, h = rectangle
+        needed = ~self._checked
+        needed &= (t["x"] < x + w) & (t["x"] + t["w"] > x)
+        needed &= (t["y"] < y + h) & (t["y"] + t["h"] > y)
+        for dim, index in (*plane.items(), *(() if scene is None else (("S", scene),))):
+            needed &= (t[dim] == index) | (t[dim] == ABSENT)
+        rows = np.flatnonzero(needed)
+        if not rows.size:
+            return
+        try:
+            with self._path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                for row in rows:
+                    _check_tile(self._path, file, size, int(t["position"][row]))
+        except OSError as error:
+            raise ReadError(self._path, str(error), "check that the file can be read") from error
+        self._checked[rows] = True
+
+
+def _check_tile(path: Path, file: BinaryIO, size: int, position: int) -> None:
+    head = _read(file, position, _HEADER.size + _TILE.size + _ENTRY.size)
+    if len(head) < _HEADER.size + _TILE.size + _ENTRY.size:
+        raise ReadError(path, "a tile lies beyond the end of the file", _DAMAGED)
+    name, allocated, _ = _HEADER.unpack_from(head)
+    metadata, attachment, data = _TILE.unpack_from(head, _HEADER.size)
+    schema, *_, n_dims = _ENTRY.unpack_from(head, _HEADER.size + _TILE.size)
+    sizes = (metadata, attachment, data)
+    if (
+        name.rstrip(b"\0") != b"ZISRAWSUBBLOCK"
+        or min(sizes) < 0
+        or sum(sizes) > allocated
+        or position + allocated > size
+        or schema != b"DV"
+        or not 0 < n_dims <= _MOST_DIMS
+    ):
+        raise ReadError(path, "the header of a tile is garbled", _DAMAGED)
+    dims = _read(file, position + len(head), n_dims * _DIMENSION.size)
+    if len(dims) < n_dims * _DIMENSION.size:
+        raise ReadError(path, "a tile lies beyond the end of the file", _DAMAGED)
+    for label, start, extent, _, stored in _DIMENSION.iter_unpack(dims):
+        if not label.rstrip(b"\0 ").isalpha() or min(extent, stored) < 0:
+            raise ReadError(path, "the header of a tile is garbled", _DAMAGED)
+        if max(abs(start), extent, stored) > _FURTHEST_PIXEL:
+            raise ReadError(path, "the header of a tile is garbled", _DAMAGED)
+
+
 def _read(file: BinaryIO, position: int, count: int) -> bytes:
     file.seek(position)
     return file.read(count)
@@ -132,7 +209,7 @@ def _rows(path: Path, raw: bytes, count: int) -> list[tuple[int, ...]]:
         schema, pixel_type, at, part, _compression, _pyramid, n_dims = _ENTRY.unpack_from(
             raw, offset
         )
-        if schema != b"DV" or not 0 < n_dims <= 40:
+        if schema != b"DV" or not 0 < n_dims <= _MOST_DIMS:
             raise ReadError(path, "its directory of tiles is garbled", _DAMAGED)
         if part != 0:
             raise ReadError(path, "its pixels are in several files", "export it as one file")

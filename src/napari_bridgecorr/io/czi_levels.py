@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .czi_library import CziFile, read_pixels
+from .lazy import outer_indices
 from .pyramid import PROBE_PX, mean_downsample, sampled_at_centres, textured_corner
 
 _STRIP_PX = 2**24
@@ -111,35 +112,34 @@ class CziLevel:
         """Number of axes."""
         return 5
 
-    def __getitem__(self, key: tuple[int | slice, ...] | int | slice) -> NDArray[Any]:
-        keys = key if isinstance(key, tuple) else (key,)
-        keys = (*keys, *(slice(None),) * (5 - len(keys)))
-        ranges = [
-            range(n)[k] if isinstance(k, slice) else range(int(k), int(k) + 1)
-            for n, k in zip(self.shape, keys, strict=True)
-        ]
-        t, c, z, y, x = ranges
-        block = np.zeros([len(r) for r in ranges], self.dtype)
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        wanted, dropped = outer_indices(key, self.shape)
+        times, channels, depths, rows, columns = wanted
+        block = np.zeros([len(w) for w in wanted], self.dtype)
         if block.size:
-            for it, time in enumerate(t):
-                for iz, depth in enumerate(z):
-                    self._fill(block[it, :, iz], time, c, depth, (y, x))
-        dropped = tuple(i for i, k in enumerate(keys) if not isinstance(k, slice))
+            for it, t in enumerate(times):
+                for iz, z in enumerate(depths):
+                    self._fill(block[it, :, iz], int(t), channels, int(z), rows, columns)
         return block.squeeze(axis=dropped) if dropped else block
 
     def _fill(
-        self, out: NDArray[Any], t: int, channels: range, z: int, window: tuple[range, range]
+        self,
+        out: NDArray[Any],
+        t: int,
+        channels: NDArray[np.intp],
+        z: int,
+        rows: NDArray[np.intp],
+        columns: NDArray[np.intp],
     ) -> None:
         """Fill (c, y, x); the three samples of a coloured channel come from one reading."""
-        (y0, h), (x0, w) = ((min(r[0], r[-1]), abs(r[-1] - r[0]) + 1) for r in window)
-        rows, columns = (np.asarray(r) for r in window)
+        (y, h), (x, w) = ((int(i.min()), int(np.ptp(i)) + 1) for i in (rows, columns))
+        pick = np.ix_(rows - y, columns - x)
         read: dict[int, NDArray[Any]] = {}
         for i, c in enumerate(channels):
             stored = self.scene.channels[c]
             if stored.index not in read:
-                read[stored.index] = self._window(t, z, stored, y0, x0, h, w)
-            plane = read[stored.index][..., stored.sample]
-            out[i] = plane[np.ix_(rows - y0, columns - x0)]
+                read[stored.index] = self._window(t, z, stored, y, x, h, w)
+            out[i] = read[stored.index][..., stored.sample][pick]
 
     def _window(
         self, t: int, z: int, stored: StoredChannel, y: int, x: int, h: int, w: int

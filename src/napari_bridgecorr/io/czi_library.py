@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from pylibCZIrw import czi
 
 from ..errors import ReadError, WriteError
+from .czi_directory import TileGuard, read_directory
 
 Rectangle = tuple[int, int, int, int]
 """x, y, width, height in level-0 pixels of the file's own frame."""
@@ -124,6 +126,19 @@ def _damaged(file: CziFile, error: Exception) -> ReadError:
     )
 
 
+@lru_cache(maxsize=_IDLE_READERS)
+def guard(file: CziFile) -> TileGuard:
+    """Directory of a file, and the check of its tiles (kept for the files used last).
+
+    Raises
+    ------
+    ReadError
+        If the directory is damaged.
+    """
+    path = Path(file.path)
+    return TileGuard(path, read_directory(path))
+
+
 def check_opens(file: CziFile) -> None:
     """Raise ReadError unless the library accepts the file."""
     with _POOL.borrow(file):
@@ -165,6 +180,7 @@ def read_pixels(
     """
     wanted = (rectangle[3] // factor, rectangle[2] // factor)
     with _POOL.borrow(file) as reader:
+        guard(file).check(rectangle, plane, scene)
         try:
             pixels = reader.read(
                 roi=rectangle,

@@ -37,6 +37,7 @@ _MARKERS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 _COPY = "copy the whole folder again from its source"
 _LOOK_PX = 1024
 _MOST_LISTED = 6
+_DEEPEST = 4
 
 
 class OmeZarrReader:
@@ -68,7 +69,10 @@ class OmeZarrReader:
             raise ReadError(path, "it is a file, not an OME-Zarr folder", "unpack it first")
         if not path.is_dir():
             raise ReadError(path, "there is no such folder", "check the path")
-        images = _read_group(path, path)
+        try:
+            images = _read_group(path, path)
+        except OSError as error:
+            raise ReadError(path, str(error), "check that the folder can be read") from error
         return tuple(
             replace(image, source=replace(image.source, path=path, image_index=i))
             for i, image in enumerate(images)
@@ -77,6 +81,9 @@ class OmeZarrReader:
 
 def _read_group(path: Path, group: Path) -> list[SpatialImage]:
     """Images of a group; `path` is what the user named."""
+    # a plate's wells' fields are two deep; a folder linked into itself has no end
+    if len(group.parts) - len(path.parts) > _DEEPEST:
+        raise ReadError(path, "its groups are nested without end", "open one of them")
     try:
         found = attributes(group)
     except Unreadable as error:

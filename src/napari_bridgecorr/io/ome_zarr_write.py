@@ -191,7 +191,7 @@ def _slabs(where: Slices, factors: Factors, itemsize: int) -> Iterator[Slices]:
     z_chunk = max(1, _VOLUME_CHUNK[0] // factors[0])
     y_chunk = max(1, _VOLUME_CHUNK[1] // factors[1])
     row_bytes = lengths[4] * math.prod(factors) * itemsize
-    rows = max(1, (BLOCK_BYTES // 2) // (min(z_chunk, lengths[2]) * row_bytes))
+    rows = max(1, (BLOCK_BYTES // 4) // (min(z_chunk, lengths[2]) * row_bytes))
     rows = max(1, rows // y_chunk) * y_chunk if rows >= y_chunk else rows
     for z0 in range(0, lengths[2], z_chunk):
         for y0 in range(0, lengths[3], rows):

@@ -183,7 +183,10 @@ def _rounded_mean(block: NDArray[Any], factors: Factors) -> NDArray[Any]:
     """Exact for every integer type: quotient and remainder, so that nothing overflows."""
     counts = _counts(block, factors)
     if block.dtype.itemsize < 8:
-        total = _sum(block, factors, np.int64)
+        # the narrower sum of short integers halves the memory that a large block takes
+        narrow = block.dtype.itemsize <= 2 and math.prod(factors) < 2**14
+        total = _sum(block, factors, np.int32 if narrow else np.int64)
+        counts = counts.astype(total.dtype)
         quotient, rest = np.divmod(total, counts)
     else:
         # 64-bit: sum quotients and remainders by the group's full size apart
