@@ -1,25 +1,29 @@
-"""One function per sub-command: open, call the use case, say what was done."""
+"""One function per sub-command: open, call the use case, say what was done.
+
+Each loads its use case itself, so that `info` does not wait for what only `report` needs.
+"""
 
 from __future__ import annotations
 
 import json
 from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .. import workflow
 from ..errors import ReadError
-from ..fitting import Fit, FitOptions, parse_smoothing
 from ..image import SpatialImage
-from ..io.describe import describe_file, format_description
-from ..io.landmark_csv import read_landmarks
 from ..io.registry import open_image, open_images, parse_image_path
-from ..io.transform_json import TransformFile, read_transform
-from ..voxels import TableOptions
 from .console import ConsoleProgress, warn
+
+if TYPE_CHECKING:
+    from ..fitting import Fit
+    from ..io.transform_json import TransformFile
 
 
 def info(options: Namespace) -> int:
     """``bridgecorr info``."""
+    from ..io.describe import describe_file, format_description
+
     path, number = parse_image_path(options.path)
     if number is None and options.spacing is None:
         images = open_images(path)
@@ -34,17 +38,22 @@ def info(options: Namespace) -> int:
 
 def convert(options: Namespace) -> int:
     """``bridgecorr convert``."""
+    from ..workflow.images import convert
+
     name = options.path if options.image is None else f"{options.path}#{options.image}"
     image = _open(name, options.spacing)
-    workflow.convert(image, options.out, ConsoleProgress())
+    convert(image, options.out, ConsoleProgress())
     print(f"wrote {options.out}")
     return 0
 
 
 def fit(options: Namespace) -> int:
     """``bridgecorr fit``."""
+    from ..fitting import FitOptions, parse_smoothing
+    from ..workflow.landmarks import fit_landmarks
+
     chosen = FitOptions(options.model, parse_smoothing(options.smoothing), options.dimensions)
-    result = workflow.fit_landmarks(options.landmarks, options.out, chosen)
+    result = fit_landmarks(options.landmarks, options.out, chosen)
     for warning in result.warnings:
         warn(warning)
     print(json.dumps(_fit_json(result), indent=1) if options.json else _fit_text(result))
@@ -53,7 +62,9 @@ def fit(options: Namespace) -> int:
 
 def map(options: Namespace) -> int:
     """``bridgecorr map``."""
-    lost = workflow.map_points(
+    from ..workflow.landmarks import map_points
+
+    lost = map_points(
         options.transform, options.points, options.out, inverse=options.inverse
     )
     if lost:
@@ -64,8 +75,10 @@ def map(options: Namespace) -> int:
 
 def warp(options: Namespace) -> int:
     """``bridgecorr warp``."""
+    from ..workflow.images import warp
+
     fixed, moving, source = _registered(options)
-    result = workflow.warp(
+    result = warp(
         fixed,
         moving,
         source.transform,
@@ -83,15 +96,19 @@ def warp(options: Namespace) -> int:
 
 def table(options: Namespace) -> int:
     """``bridgecorr table``."""
+    from ..io.landmark_csv import read_landmarks
+    from ..voxels import TableOptions
+    from ..workflow.tables import tabulate, transform_error
+
     fixed, moving, source = _registered(options)
     landmarks = read_landmarks(options.landmarks) if options.landmarks else None
-    error = workflow.transform_error(source, landmarks)
+    error = transform_error(source, landmarks)
     if error is None:
         warn(
             "the transform does not say how wrong it is, so registration_error_um is empty; "
             "give --landmarks"
         )
-    written = workflow.tabulate(
+    written = tabulate(
         fixed,
         moving,
         source.transform,
@@ -108,13 +125,16 @@ def table(options: Namespace) -> int:
 
 def report(options: Namespace) -> int:
     """``bridgecorr report``."""
+    from ..workflow.landmarks import fit_of
+    from ..workflow.reports import report
+
     fixed, moving, source = _registered(options)
-    workflow.report(
+    report(
         fixed,
         moving,
         source.transform,
         options.out,
-        fit=workflow.fit_of(source),
+        fit=fit_of(source),
         table=options.table,
         facts={"transform": options.transform.name},
         progress=ConsoleProgress(),
@@ -125,7 +145,9 @@ def report(options: Namespace) -> int:
 
 def run(options: Namespace) -> int:
     """``bridgecorr run``."""
-    result = workflow.run_session(options.session, ConsoleProgress())
+    from ..workflow.replay import run_session
+
+    result = run_session(options.session, ConsoleProgress())
     for warning in result.warnings:
         warn(warning)
     for fitted in result.fits.values():
@@ -174,6 +196,8 @@ def _open(name: str, spacing_um: tuple[float, float, float] | None) -> SpatialIm
 
 
 def _registered(options: Namespace) -> tuple[SpatialImage, SpatialImage, TransformFile]:
+    from ..io.transform_json import read_transform
+
     source = read_transform(options.transform)  # first: it is quick to find out that it is wrong
     fixed = _open(options.fixed, options.fixed_spacing)
     moving = _open(options.moving, options.moving_spacing)

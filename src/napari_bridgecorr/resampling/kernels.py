@@ -15,21 +15,6 @@ FloatArray = NDArray[np.float64]
 
 
 @parallel
-def lattice_points(matrix: FloatArray, z: FloatArray, y: FloatArray, x: FloatArray) -> FloatArray:
-    """Affine images (n, 3) of all (z, y, x) of three index vectors, x fastest."""
-    out = np.empty((z.size * y.size * x.size, 3))
-    for row in prange(z.size * y.size):
-        zi, yi = z[row // y.size], y[row % y.size]
-        start = row * x.size
-        for k in range(x.size):
-            for a in range(3):
-                out[start + k, a] = (
-                    matrix[a, 0] * zi + matrix[a, 1] * yi + matrix[a, 2] * x[k] + matrix[a, 3]
-                )
-    return out
-
-
-@parallel
 def accumulate(
     positions: FloatArray,
     region: NDArray[Any],

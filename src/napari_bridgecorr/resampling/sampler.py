@@ -19,7 +19,7 @@ from ..errors import GeometryError
 from ..geometry import Grid
 from ..image import SpatialImage
 from ..transform import Affine, Transform
-from .kernels import accumulate, lattice_points
+from .kernels import accumulate
 
 FloatArray = NDArray[np.float64]
 Triple = tuple[int, int, int]
@@ -204,11 +204,9 @@ class PullSampler:
 
     def _moving_index(self, z: FloatArray, y: FloatArray, x: FloatArray) -> FloatArray:
         """Moving indices (n, 3) of a lattice of fixed indices, x fastest."""
-        if isinstance(self._transform, Affine):
-            matrix = self._to_moving_index @ self._transform.matrix @ self.grid.index_to_world
-            return lattice_points(np.ascontiguousarray(matrix), z, y, x)
-        world = lattice_points(np.ascontiguousarray(self.grid.index_to_world), z, y, x)
-        return self._moving.grid.to_index(self._transform.map(world))
+        return self._transform.map_lattice(
+            self.grid.index_to_world, self._to_moving_index, (z, y, x)
+        )
 
     def _moving_box(self, start: Sequence[int], stop: Sequence[int]) -> NDArray[np.int64] | None:
         """Box (2, 3) of moving voxels that a block needs; None if it meets none."""

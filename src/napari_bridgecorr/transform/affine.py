@@ -49,6 +49,13 @@ class Affine(Transform):
     def map(self, points_um: ArrayLike) -> FloatArray:
         return apply_affine(self.matrix, as_points(points_um))
 
+    def map_lattice(
+        self, before: FloatArray, after: FloatArray, axes: tuple[FloatArray, FloatArray, FloatArray]
+    ) -> FloatArray:
+        from .kernels import lattice_points
+
+        return lattice_points(np.ascontiguousarray(after @ self.matrix @ before), *axes)
+
     def jacobian(self, points_um: ArrayLike) -> FloatArray:
         n = len(as_points(points_um))
         return np.broadcast_to(self.matrix[:3, :3], (n, 3, 3))

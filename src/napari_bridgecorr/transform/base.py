@@ -32,6 +32,30 @@ class Transform(ABC):
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, with a ``type``; see :func:`.codecs.transform_from_dict`."""
 
+    def map_lattice(
+        self, before: FloatArray, after: FloatArray, axes: tuple[FloatArray, FloatArray, FloatArray]
+    ) -> FloatArray:
+        """Map all index triples of three index vectors from one grid to another.
+
+        Parameters
+        ----------
+        before : (4, 4) float64
+            Fixed index to world: of the lattice.
+        after : (4, 4) float64
+            World to index: of the result.
+        axes : three (n_a,) float64
+            Indices along z, y, x; fractions allowed.
+
+        Returns
+        -------
+        (n_z * n_y * n_x, 3) float64
+            x fastest. Transforms override this where the affines can be folded into the map.
+        """
+        from .kernels import affine_points, lattice_points
+
+        world = lattice_points(np.ascontiguousarray(before), *axes)
+        return affine_points(np.ascontiguousarray(after), self.map(world))
+
     def inverse(self) -> Transform:
         """The map back. ``.is_exact`` says whether it is closed-form or numeric."""
         return InvertedTransform(self)

@@ -15,6 +15,37 @@ from ..compiled import inlined, parallel
 FloatArray = NDArray[np.float64]
 
 @parallel
+def lattice_points(matrix: FloatArray, z: FloatArray, y: FloatArray, x: FloatArray) -> FloatArray:
+    """Affine images (n, 3) of all (z, y, x) of three index vectors, x fastest."""
+    out = np.empty((z.size * y.size * x.size, 3))
+    for row in prange(z.size * y.size):
+        zi, yi = z[row // y.size], y[row % y.size]
+        start = row * x.size
+        for k in range(x.size):
+            for a in range(3):
+                out[start + k, a] = (
+                    matrix[a, 0] * zi + matrix[a, 1] * yi + matrix[a, 2] * x[k] + matrix[a, 3]
+                )
+    return out
+
+
+@parallel
+def affine_points(matrix: FloatArray, points: FloatArray) -> FloatArray:
+    """Affine images (n, 3) of (n, 3) points."""
+    n = points.shape[0]
+    out = np.empty((n, 3))
+    for i in prange(n):
+        for a in range(3):
+            out[i, a] = (
+                matrix[a, 0] * points[i, 0]
+                + matrix[a, 1] * points[i, 1]
+                + matrix[a, 2] * points[i, 2]
+                + matrix[a, 3]
+            )
+    return out
+
+
+@parallel
 def spline_map_3d(
     points: FloatArray, control: FloatArray, weights: FloatArray, polynomial: FloatArray
 ) -> FloatArray:

@@ -73,6 +73,24 @@ class ThinPlateSpline(Transform):
         u = self._normalise(as_points(points_um))
         return np.asarray(kernel(u, self._control, self._weights, self.polynomial_um))
 
+    def map_lattice(
+        self, before: FloatArray, after: FloatArray, axes: tuple[FloatArray, FloatArray, FloatArray]
+    ) -> FloatArray:
+        from .kernels import lattice_points, spline_map_2d, spline_map_3d
+
+        # from the lattice straight into normalised coordinates, from the sum straight into indices
+        normalise = np.diag([1 / self.scale_um] * 3 + [1.0])
+        normalise[:3, 3] = -self.centre_um / self.scale_um
+        u = lattice_points(normalise @ before, *axes)
+        linear = after[:3, :3]
+        polynomial = linear @ self.polynomial_um
+        polynomial[:, 3] += after[:3, 3]
+        if self.dimensions == 2:
+            if np.any(linear[1:, 0] != 0) or np.any(linear[0, 1:] != 0):
+                return super().map_lattice(before, after, axes)  # z and the plane mix
+            return spline_map_2d(u, self._control, linear @ self._weights, polynomial)
+        return spline_map_3d(u, self._control, linear @ self._weights, polynomial)
+
     def jacobian(self, points_um: ArrayLike) -> FloatArray:
         from .kernels import spline_jacobian
 

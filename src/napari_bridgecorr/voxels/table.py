@@ -23,6 +23,8 @@ _MAX_ROWS = 500_000
 # the predicted error varies on the scale of the landmarks' distance: more points say nothing more
 _MAX_ERROR_POINTS = 250_000
 _CHECK_VOXELS = 24
+_CHECK_BRICK = 2
+_CHECK_TRIES = 12
 _ERROR_COLUMN = "registration_error_um"
 _POSITION = ("index", "iz", "iy", "ix", "z_um", "y_um", "x_um")
 
@@ -183,25 +185,28 @@ class VoxelTable:
     def sampling(self) -> dict[str, Any]:
         """How the mean over each voxel was sampled, and how far it is from twice as many samples.
 
-        The error is the root mean square difference over up to 24 voxels spread over the grid, per
+        The error is the root mean square difference over some bricks of wholly covered voxels, per
         moving channel, in the channel's unit.
         """
         coarse = self._moving_sampler()
         z, y, x = (2 * n for n in coarse.samples)
         fine = self._moving_sampler(samples=(z, y, x))
-        chosen = np.random.default_rng(0).permutation(self.n_rows)[: 4 * _CHECK_VOXELS]
-        difference = []
-        for index in np.sort(chosen):
-            start = np.unravel_index(int(index), self.grid.shape)
-            first = tuple(int(i) for i in start)
-            last = tuple(i + 1 for i in first)
-            a = coarse.block(self.options.moving_time, first, last)
-            if np.all(a.coverage == 1):
-                b = fine.block(self.options.moving_time, first, last)
-                difference.append((a.values - b.values).ravel())
-            if len(difference) == _CHECK_VOXELS:
+        shape = np.asarray(self.grid.shape)
+        size = np.minimum(_CHECK_BRICK, shape)
+        rng = np.random.default_rng(0)
+        difference = np.zeros((0, len(self.moving_channels)))
+        for _ in range(_CHECK_TRIES):
+            start = [int(v) for v in rng.integers(0, shape - size + 1)]
+            stop = [int(v) for v in start + size]
+            a = coarse.block(self.options.moving_time, start, stop)
+            inside = np.all(a.coverage == 1, axis=0)
+            if inside.any():
+                b = fine.block(self.options.moving_time, start, stop)
+                found = (a.values - b.values)[:, inside].T
+                difference = np.concatenate([difference, found])
+            if len(difference) >= _CHECK_VOXELS:
                 break
-        rms = np.sqrt(np.mean(np.square(difference), axis=0)) if difference else []
+        rms = np.sqrt(np.mean(difference**2, axis=0)) if len(difference) else []
         _, names = self._channel_names()
         return {
             "samples_per_voxel_zyx": list(coarse.samples),

@@ -114,7 +114,6 @@ def write_phantom(
         "truth": folder / "truth.json",
     }
     stack = phantom.two_photon
-    watch.begin("writing CZI", stack.data.shape[1] * stack.data.shape[2])
     write_czi(
         files["two_photon"],
         stack.data,

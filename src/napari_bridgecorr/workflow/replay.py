@@ -31,7 +31,6 @@ from ..transform import transform_from_dict
 from ..versions import library_versions
 from ..voxels import TableOptions
 from .images import warp
-from .reports import report
 from .tables import tabulate
 
 # a replay on another machine may round differently, a different spline does not hide below this
@@ -151,26 +150,28 @@ class _Runner:
     truth_errors_um: Any
 
     def write(self, output: Output, target: Path) -> None:
+        """Write one output of the session."""
         record = self.session.registration(output.registration)
         result = self.fits[record.id]
         try:
-            getattr(self, f"_write_{output.kind}")(record, result, target, output.options)
+            match output.kind:
+                case "landmarks":
+                    _no_options(output.options)
+                    landmarks = self.session.landmark_set(record.landmark_set)
+                    write_landmarks(landmarks.to_set(), target)
+                case "transform":
+                    _no_options(output.options)
+                    write_document(fit_document(result), target)
+                case "warp":
+                    self._write_warp(record, result, target, output.options)
+                case "table":
+                    self._write_table(record, result, target, output.options)
+                case "report":
+                    self._write_report(record, result, target, output.options)
         except TypeError as error:
             raise SessionError(
                 f"the options of output {output.path!r} are not understood ({error})"
             ) from error
-
-    def _write_landmarks(
-        self, record: RegistrationRecord, result: Fit, target: Path, options: dict[str, Any]
-    ) -> None:
-        _no_options(options)
-        write_landmarks(self.session.landmark_set(record.landmark_set).to_set(), target)
-
-    def _write_transform(
-        self, record: RegistrationRecord, result: Fit, target: Path, options: dict[str, Any]
-    ) -> None:
-        _no_options(options)
-        write_document(fit_document(result), target)
 
     def _write_warp(
         self, record: RegistrationRecord, result: Fit, target: Path, options: dict[str, Any]
@@ -198,6 +199,8 @@ class _Runner:
     def _write_report(
         self, record: RegistrationRecord, result: Fit, target: Path, options: dict[str, Any]
     ) -> None:
+        from .reports import report  # loads Matplotlib
+
         table = options.get("table")
         _no_options({k: v for k, v in options.items() if k not in ("table", "title")})
         report(
