@@ -30,6 +30,8 @@ PARTS = ("vessels", "tumour", "brain", "coverage")
 # voxels of which no part is farther than this from their centre ask once for the tubes near them
 _SMALL_UM = 25.0
 _INDEX_CELL_UM = 16.0
+# width of the ramp across a cell's surface, as a part of a box's edge
+_CELL_RAMP = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +191,9 @@ def _fill_plane(
     v_tubes, v_lower, v_counts, v_cell, v_reach, v_offsets, v_items = vessels
     c_tubes, c_lower, c_counts, c_cell, c_reach, c_offsets, c_items = cells
     softening = edge * edge / 24.0
+    # cells touch each other: a ramp as wide as a box would count the seams between them as empty
+    cell_edge = _CELL_RAMP * edge
+    cell_softening = cell_edge * cell_edge / 24.0
     n_boxes = parts[0] * parts[1] * parts[2]
     near_vessels, near_cells = np.empty(64, dtype=np.int64), np.empty(64, dtype=np.int64)
     j, q, d, sums = np.empty(3), np.empty(3), np.empty(4), np.empty(4)
@@ -233,13 +238,14 @@ def _fill_plane(
                                 softening,
                             )  # fmt: skip
                         if n_cells >= 0:
-                            d[1] = nearest_of(z, y, x, c_tubes, near_cells, n_cells, softening)
+                            d[1] = nearest_of(z, y, x, c_tubes, near_cells, n_cells, cell_softening)
                         else:
                             d[1] = nearest(
                                 z, y, x,
                                 c_tubes, c_lower, c_counts, c_cell, c_reach, c_offsets, c_items,
-                                softening,
+                                cell_softening,
                             )  # fmt: skip
+                        d[1] /= _CELL_RAMP
                         for p in range(4):
                             sums[p] += min(1.0, max(0.0, 0.5 - d[p] / edge))
             for p in range(4):

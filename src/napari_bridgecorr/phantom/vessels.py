@@ -6,13 +6,13 @@ Positions are (z, y, x) in um in the two-photon world, z being depth.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from .growth import Grown, Tips, close_loops, link
 from .room import Crowding, Room, Surface
 from .tubes import Tubes
 
@@ -58,40 +58,6 @@ class VesselTree:
     child_radius_um: FloatArray
 
 
-@dataclass
-class _Tips:
-    """Growing ends of the vessels, one row each."""
-
-    position: FloatArray
-    direction: FloatArray
-    bend: FloatArray
-    radius: FloatArray
-    previous_radius: FloatArray
-    left: FloatArray
-    kind: IntArray
-
-    def chosen(self, which: NDArray[np.bool_] | IntArray) -> _Tips:
-        return _Tips(*(getattr(self, name)[which] for name in self.__dataclass_fields__))
-
-    def joined(self, *others: _Tips) -> _Tips:
-        parts = (self, *others)
-        return _Tips(
-            *(
-                np.concatenate([getattr(p, name) for p in parts])
-                for name in self.__dataclass_fields__
-            )
-        )
-
-
-@dataclass
-class _Grown:
-    """What has grown so far, in pieces to be concatenated."""
-
-    pieces: list[FloatArray] = field(default_factory=list)
-    junctions: list[FloatArray] = field(default_factory=list)
-    ends: list[FloatArray] = field(default_factory=list)
-
-
 def grow_vessels(
     rng: np.random.Generator,
     lower_um: ArrayLike,
@@ -119,11 +85,11 @@ def grow_vessels(
     lower = np.asarray(lower_um, dtype=np.float64)
     upper = np.asarray(upper_um, dtype=np.float64)
     tips = _trunks(rng, lower, upper, surface, trunk_radius_um, trunks_per_mm2)
-    grown = _Grown()
+    grown = Grown()
     room = Room(lower, upper, surface, Crowding(lower, upper), Crowding(lower, upper))
     _grow_all(rng, tips, room, min_radius_um, grown)
     _grow_all(rng, _divers_in_gaps(rng, room, grown), room, min_radius_um, grown)
-    _close_loops(rng, grown, min_radius_um)
+    close_loops(rng, grown, min_radius_um)
     rows = np.concatenate(grown.pieces)
     nodes = np.concatenate([*grown.junctions, np.empty((0, 6))])
     return VesselTree(
@@ -135,7 +101,7 @@ def grow_vessels(
 
 
 def _grow_all(
-    rng: np.random.Generator, tips: _Tips, room: Room, min_radius_um: float, grown: _Grown
+    rng: np.random.Generator, tips: Tips, room: Room, min_radius_um: float, grown: Grown
 ) -> None:
     """Grow the tips and all that branches off them until nothing is left to grow."""
     for i in range(_MAX_STEPS):
@@ -150,7 +116,7 @@ def _grow_all(
         tips = tips.chosen(~due).joined(children)
 
 
-def _divers_in_gaps(rng: np.random.Generator, room: Room, grown: _Grown) -> _Tips:
+def _divers_in_gaps(rng: np.random.Generator, room: Room, grown: Grown) -> Tips:
     """More penetrating vessels where none is near, each fed by the nearest pial vessel."""
     rows = np.concatenate(grown.pieces)
     below = rows[:, 3] - room.surface.z(rows[:, 4], rows[:, 5])
@@ -176,7 +142,7 @@ def _divers_in_gaps(rng: np.random.Generator, room: Room, grown: _Grown) -> _Tip
     radius = np.maximum(radius, 10.0)
     depth = room.surface.z(sites[:, 0], sites[:, 1]) + radius + _SURFACE_GAP_UM
     goal = np.column_stack([depth, sites])
-    _link(rng, feeder[:, :3], goal, 0.25 * _DIVER_SPACING_UM, radius, grown)
+    link(rng, feeder[:, :3], goal, 0.25 * _DIVER_SPACING_UM, radius, grown)
     kind = np.full(len(sites), PENETRATING, dtype=np.int64)
     still = np.zeros((len(sites), 3))
     direction = (goal - feeder[:, :3]) / (
@@ -184,7 +150,7 @@ def _divers_in_gaps(rng: np.random.Generator, room: Room, grown: _Grown) -> _Tip
     )
     direction = direction * [0.0, 0.5, 0.5] + [1.0, 0.0, 0.0]
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-    return _Tips(goal, direction, still, radius, radius, _lengths(rng, kind), kind)
+    return Tips(goal, direction, still, radius, radius, _lengths(rng, kind), kind)
 
 
 def _trunks(
@@ -194,7 +160,7 @@ def _trunks(
     surface: Surface,
     radius: float,
     per_mm2: float,
-) -> _Tips:
+) -> Tips:
     """Pial trunks entering through the sides of the box, evenly round it but for chance."""
     size = upper[1:] - lower[1:]
     n = max(3, round(float(np.prod(size)) * 1e-6 * per_mm2))
@@ -210,10 +176,10 @@ def _trunks(
     position = np.column_stack([surface.z(yx[:, 0], yx[:, 1]) + r + _SURFACE_GAP_UM, yx])
     direction = np.column_stack([np.zeros(n), np.sin(inward), np.cos(inward)])
     kind = np.full(n, PIAL, dtype=np.int64)
-    return _Tips(position, direction, np.zeros((n, 3)), r, r, _lengths(rng, kind), kind)
+    return Tips(position, direction, np.zeros((n, 3)), r, r, _lengths(rng, kind), kind)
 
 
-def _step(rng: np.random.Generator, tips: _Tips, room: Room, grown: _Grown) -> None:
+def _step(rng: np.random.Generator, tips: Tips, room: Room, grown: Grown) -> None:
     """Let every tip grow by about its own radius, turning gently."""
     n = len(tips.radius)
     step = np.minimum(np.clip(0.9 * tips.radius, 9.0, 20.0), np.maximum(tips.left, 4.0))
@@ -241,7 +207,7 @@ def _step(rng: np.random.Generator, tips: _Tips, room: Room, grown: _Grown) -> N
     tips.previous_radius = tips.radius
 
 
-def _branch(rng: np.random.Generator, tips: _Tips, min_radius_um: float, grown: _Grown) -> _Tips:
+def _branch(rng: np.random.Generator, tips: Tips, min_radius_um: float, grown: Grown) -> Tips:
     """Divide the tips in two each; end those whose branches would be too fine to follow."""
     n = len(tips.radius)
     r = tips.radius
@@ -276,10 +242,8 @@ def _branch(rng: np.random.Generator, tips: _Tips, min_radius_um: float, grown: 
         diver, PENETRATING, np.where(tips.kind == PENETRATING, FINE, _next_kind(tips.kind, lesser))
     )
     still = np.zeros_like(tips.position)
-    first = _Tips(tips.position, main, still, greater, tips.radius, _lengths(rng, kinds), kinds)
-    second = _Tips(
-        tips.position, side, still, lesser, lesser, _lengths(rng, side_kinds), side_kinds
-    )
+    first = Tips(tips.position, main, still, greater, tips.radius, _lengths(rng, kinds), kinds)
+    second = Tips(tips.position, side, still, lesser, lesser, _lengths(rng, side_kinds), side_kinds)
     return first.joined(second.chosen(forks))
 
 
@@ -294,7 +258,7 @@ def _lengths(rng: np.random.Generator, kind: IntArray) -> FloatArray:
     return _BRANCHING_LENGTH_UM[kind] * rng.gamma(4.0, 0.25, len(kind))
 
 
-def _sideways(rng: np.random.Generator, tips: _Tips) -> FloatArray:
+def _sideways(rng: np.random.Generator, tips: Tips) -> FloatArray:
     """(n, 3) unit directions across each tip's own; within the surface for pial vessels."""
     draw = rng.normal(size=tips.direction.shape)
     draw[tips.kind == PIAL, 0] = 0.0
@@ -308,46 +272,3 @@ def _sideways(rng: np.random.Generator, tips: _Tips) -> FloatArray:
 def _turned(direction: FloatArray, towards: FloatArray, angle: FloatArray) -> FloatArray:
     """Directions turned by `angle` (rad) towards a perpendicular unit direction."""
     return np.cos(angle)[:, None] * direction + np.sin(angle)[:, None] * towards
-
-
-def _close_loops(rng: np.random.Generator, grown: _Grown, radius_um: float) -> None:
-    """Join the free ends to vessels near them, as capillaries join arterioles to venules."""
-    ends = np.concatenate(grown.ends) if grown.ends else np.empty((0, 6))
-    nodes = np.concatenate(grown.pieces)[:, 3:6]
-    if len(ends) == 0 or len(nodes) < 40:
-        return
-    start, direction = ends[:, :3], ends[:, 3:]
-    ahead = start + 70.0 * direction
-    _, hit = cKDTree(nodes).query(ahead)
-    goal = nodes[hit]
-    gap = np.linalg.norm(goal - start, axis=1)
-    near = (gap > 25) & (gap < 180)
-    start, direction, goal, gap = start[near], direction[near], goal[near], gap[near]
-    middle = start + 0.5 * gap[:, None] * direction
-    _curve(
-        start, middle + rng.normal(0, 8.0, start.shape), goal, np.full(len(gap), radius_um), grown
-    )
-
-
-def _link(
-    rng: np.random.Generator,
-    start: FloatArray,
-    goal: FloatArray,
-    sway_um: float,
-    radius: FloatArray,
-    grown: _Grown,
-) -> None:
-    """Vessels from `start` to `goal` along the surface, swaying to a side."""
-    middle = (start + goal) / 2
-    middle[:, 1:] += rng.normal(0, sway_um, (len(start), 2))
-    _curve(start, middle, goal, radius, grown)
-
-
-def _curve(
-    start: FloatArray, middle: FloatArray, goal: FloatArray, radius: FloatArray, grown: _Grown
-) -> None:
-    """Vessels along quadratic Bezier curves."""
-    t = np.linspace(0, 1, 11)[:, None, None]
-    path = (1 - t) ** 2 * start + 2 * t * (1 - t) * middle + t**2 * goal
-    for a, b in pairwise(path):
-        grown.pieces.append(np.column_stack([a, b, radius, radius]))
