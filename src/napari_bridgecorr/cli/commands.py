@@ -168,9 +168,9 @@ def demo(options: Namespace) -> int:
         warn(warning)
     print(_fit_text(result.fit))
     print(
-        f"target registration error against the truth ({len(result.target_errors_um)} points): "
-        f"median {result.median_um:.1f} um, RMS {result.rms_um:.1f} um, "
-        f"95 % within {result.percentile_95_um:.1f} um"
+        f"target registration error against the truth ({len(result.error.distances_um)} points): "
+        f"median {result.error.median_um:.1f} um, RMS {result.error.rms_um:.1f} um, "
+        f"95 % within {result.error.percentile_95_um:.1f} um"
     )
     print(f"table: {result.table} ({result.n_rows} rows)")
     print(f"report: {result.report}   <- open this in a browser")

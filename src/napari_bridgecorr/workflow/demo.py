@@ -6,23 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..errors import WriteError
+from ..evaluate import TargetError, target_error
 from ..fitting import Fit
 from ..io.czi_write import write_czi
 from ..io.landmark_csv import write_landmarks
 from ..io.transform_json import transform_document, write_document
 from ..io.writers import write_image
-from ..landmarks import LandmarkPairs, LandmarkSet
+from ..landmarks import LandmarkSet
 from ..phantom import Phantom, PhantomOptions, make_phantom
 from ..progress import Progress, Silent
 from ..session import ImageRef, Output, save_session
-from ..transform import DisplacementField, Transform
+from ..transform import DisplacementField
 from .replay import new_session, run_session
-
-FloatArray = NDArray[np.float64]
 
 # the truth is smooth on the scale of hundreds of um: a field of this spacing is exact to 0.1 um
 _TRUTH_SPACING_UM = 100.0
@@ -56,8 +52,8 @@ class DemoResult:
     Parameters
     ----------
     fit : Fit
-    target_errors_um : (n,) float64
-        Distance of each target from where the fit puts it.
+    error : TargetError
+        Against the truth.
     n_rows : int
         Rows of the table.
     session, table, report : Path
@@ -65,27 +61,12 @@ class DemoResult:
     """
 
     fit: Fit
-    target_errors_um: FloatArray
+    error: TargetError
     n_rows: int
     session: Path
     table: Path
     report: Path
     warnings: tuple[str, ...]
-
-    @property
-    def median_um(self) -> float:
-        """Median target registration error."""
-        return float(np.median(self.target_errors_um))
-
-    @property
-    def rms_um(self) -> float:
-        """Root mean square target registration error."""
-        return float(np.sqrt(np.mean(self.target_errors_um**2)))
-
-    @property
-    def percentile_95_um(self) -> float:
-        """95th percentile of the target registration error."""
-        return float(np.percentile(self.target_errors_um, 95))
 
 
 def phantom_options(size: str, seed: int) -> PhantomOptions:
@@ -132,13 +113,6 @@ def write_phantom(
     return WrittenPhantom(phantom, files)
 
 
-def target_errors(transform: Transform, targets: LandmarkPairs) -> FloatArray:
-    """(n,) distances (um) of the targets from where `transform` puts them."""
-    return np.asarray(
-        np.linalg.norm(transform.map(targets.fixed_um) - targets.moving_um, axis=1)
-    )
-
-
 def run_demo(folder: Path, *, seed: int = 0, progress: Progress | None = None) -> DemoResult:
     """Make the phantom, register it from its files, write table and report, judge by the truth.
 
@@ -168,12 +142,12 @@ def run_demo(folder: Path, *, seed: int = 0, progress: Progress | None = None) -
     path = folder / "session.json"
     save_session(session, path)
     result = run_session(
-        path, watch, truth_errors_um=lambda fit: target_errors(fit.transform, targets)
+        path, watch, truth_errors_um=lambda fit: target_error(fit.transform, targets).distances_um
     )
     fit = result.fits["registration"]
     return DemoResult(
         fit,
-        target_errors(fit.transform, targets),
+        target_error(fit.transform, targets),
         written.phantom.mri.grid.n_voxels,
         path,
         folder / "voxels.parquet",

@@ -1,0 +1,42 @@
+# Two commands do everything on a fresh machine with Python 3.11 or newer:
+#   make demo   registers a phantom from its files to a table and a report
+#   make test   lints, type-checks and runs every test, windows included
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test bench sample_data clean
+
+demo: $(VENV)/.core
+	$(BIN)/bridgecorr demo bridgecorr-demo
+
+test: $(VENV)/.test
+	$(BIN)/ruff check src tests benchmarks examples tools
+	$(BIN)/ruff format --check src tests benchmarks examples tools
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	tools/with_display $(BIN)/python -m pytest
+
+bench: $(VENV)/.bench
+	$(BIN)/python benchmarks/run.py
+
+sample_data: $(VENV)/.core
+	$(BIN)/bridgecorr phantom sample_data --size sample
+
+$(VENV)/bin/python:
+	tools/make_venv $(PYTHON) $(VENV)
+
+$(VENV)/.core: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[gui,test]'
+	touch $(VENV)/.core $@
+
+$(VENV)/.bench: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) bridgecorr-demo
