@@ -61,6 +61,8 @@ body{font-size:11pt}main{max-width:none;padding:0}figure,.card,.warnings{break-i
 h2{break-after:avoid;margin-top:28px}.cards{grid-template-columns:repeat(4,1fr)}}
 """
 
+_WARNINGS_SHOWN = 6
+
 
 @dataclass(frozen=True)
 class Card:
@@ -98,9 +100,14 @@ def header(title: str, pair: str, lead: str) -> str:
 
 def warning_box(warnings: Sequence[str]) -> str:
     """What the reader must see before the numbers."""
-    items = "".join(f"<li>{escape(w)}</li>" for w in warnings)
+    items = [f"<li>{escape(w)}</li>" for w in warnings]
+    shown, folded = "".join(items[:_WARNINGS_SHOWN]), "".join(items[_WARNINGS_SHOWN:])
+    rest = ""
+    if folded:
+        n = len(items) - _WARNINGS_SHOWN
+        rest = f"<details><summary>{n} more</summary><ul>{folded}</ul></details>"
     heading = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
-    return f'<section class="warnings"><h2>{heading}</h2><ul>{items}</ul></section>'
+    return f'<section class="warnings"><h2>{heading}</h2><ul>{shown}</ul>{rest}</section>'
 
 
 def cards(items: Iterable[Card]) -> str:

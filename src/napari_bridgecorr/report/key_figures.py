@@ -115,8 +115,8 @@ def plain(value: float) -> str:
     """A number with about three digits; a dash where it is undefined."""
     if not np.isfinite(value):
         return "–"
-    if value != 0 and abs(value) < 0.01:
-        return f"{value:.1g}"
+    if 0 < value < 0.01:  # the residual of an interpolation is a rounding error
+        return "< 0.01"
     digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
     return f"{value:.{digits}f}"
 
@@ -166,7 +166,9 @@ def folding_card(folding: FoldingCheck | None) -> Card:
     """Whether the transform keeps neighbours in order."""
     if folding is None:
         return Card("folding check", "not possible", "the transform is undefined in the overlap")
-    span = f"volume changes × {plain(folding.minimum)} to × {plain(folding.maximum)}"
+    span = f"volume changes × {plain(folding.minimum)} to × {plain(folding.maximum)}".replace(
+        "× ", "×\u00a0"
+    )
     if folding.n_folded:
         share = f"{folding.n_folded:,} of {folding.n_points:,} points"
         value = "mirrored" if folding.n_folded == folding.n_points else "folds"

@@ -21,6 +21,7 @@ from .canvas import (
     shared_legend,
     style,
 )
+from .key_figures import length
 from .statistics import arrow_scale, errors_in_fixed_world, on_hull
 
 FloatArray = NDArray[np.float64]
@@ -136,8 +137,8 @@ def draw_arrows(
 def _project(axes: Axes, errors: LandmarkErrors, down: int, right: int) -> None:
     x, y = errors.fixed_um[:, right], errors.fixed_um[:, down]
     arrows = (
-        (errors.leave_one_out_arrow_um, VERMILION, 1.1, "leave-one-out error", 2),
-        (errors.residual_arrow_um, INK, 2.6, "residual", 3),
+        (errors.leave_one_out_arrow_um, VERMILION, 1.1, "leave-one-out error", 3),
+        (errors.residual_arrow_um, INK, 2.4, "residual", 2),
     )
     for vectors, colour, width, name, order in arrows:
         known = np.all(np.isfinite(vectors), axis=1)
@@ -145,7 +146,8 @@ def _project(axes: Axes, errors: LandmarkErrors, down: int, right: int) -> None:
             x[known], y[known],
             errors.scale * vectors[known, right], errors.scale * vectors[known, down],
             angles="xy", scale_units="xy", scale=1.0, color=colour, units="dots",
-            width=width * 1.8, label=f"{name} (arrow × {errors.scale:g})", zorder=order,
+            width=width * (1.0 if errors.n > MANY else 1.7),
+            label=f"{name} (arrow × {errors.scale:g})", zorder=order,
         )  # fmt: skip
     for chosen, marker, name in (
         (~errors.is_hull, "o", "landmark inside the hull"),
@@ -224,7 +226,7 @@ def draw_leave_one_out(errors: LandmarkErrors) -> Figure:
     )
     if np.isfinite(median):
         line = axes.axhline if many else axes.axvline
-        line(median, color=SOFT, linestyle="--", linewidth=1, label=f"median {median:.1f} µm")
+        line(median, color=SOFT, linestyle="--", linewidth=1, label=f"median {length(median)}")
     if many:
         style(
             axes,

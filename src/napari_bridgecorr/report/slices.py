@@ -25,7 +25,7 @@ _MARGIN = 0.08
 # a slab of one fixed voxel's thickness is averaged, unless that means reading more than this
 _MAX_SLAB_VOXELS = 6e7
 # samples per pixel and axis of what is only looked at; a table meets every voxel
-_MAX_SAMPLES = 4
+_MAX_SAMPLES = 3
 _OBLIQUE_BELOW = 0.95
 _ANATOMY = {"z": ("S", "I"), "y": ("A", "P"), "x": ("R", "L")}
 

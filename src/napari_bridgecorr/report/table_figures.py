@@ -21,6 +21,7 @@ from .canvas import (
     new_figure,
     style,
 )
+from .key_figures import length
 from .statistics import CLASS_NAMES, Comparison, pearson, spearman
 
 FloatArray = NDArray[np.float64]
@@ -135,14 +136,14 @@ def _histogram(axes: Axes, values: FloatArray, top: float, colour: str) -> None:
     top = top if top > 0 else 1.0
     axes.hist(np.clip(values, 0, top), bins=_BINS, range=(0, top), color=colour, alpha=0.75)
     median, high = np.percentile(values, (50, 95))
-    axes.axvline(median, ymax=_LINE_TOP, color=INK, linewidth=1.4, label=f"median {median:.1f} µm")
+    axes.axvline(median, ymax=_LINE_TOP, color=INK, linewidth=1.4, label=f"median {length(median)}")
     axes.axvline(
         high,
         ymax=_LINE_TOP,
         color=INK,
         linewidth=1.2,
         linestyle=":",
-        label=f"95 % below {high:.1f} µm",
+        label=f"95 % below {length(high)}",
     )
     axes.set_xlim(0, top)
     axes.margins(y=0.28)  # room for the legend

@@ -57,12 +57,17 @@ def write_report(contents: ReportContents, path: Path, progress: Progress | None
 
     Examples
     --------
-    >>> from napari_bridgecorr.phantom import PhantomOptions, make_phantom
-    >>> from napari_bridgecorr.fitting import fit
-    >>> p = make_phantom(PhantomOptions.sample())  # doctest: +SKIP
-    >>> f = fit(p.landmarks.pairs())  # doctest: +SKIP
-    >>> contents = ReportContents("Mouse 7", p.mri, p.two_photon, f.transform, f)  # doctest: +SKIP
-    >>> write_report(contents, Path("mouse7.html"))  # doctest: +SKIP
+    >>> import dask.array as da, tempfile
+    >>> from napari_bridgecorr.geometry import Grid
+    >>> from napari_bridgecorr.image import Channel, Source
+    >>> from napari_bridgecorr.transform import Affine
+    >>> data = da.random.random((1, 1, 4, 30, 30))
+    >>> grid, source = Grid.from_spacing((4, 30, 30), 10.0), Source(Path("a.tif"), "TIFF")
+    >>> image = SpatialImage((data,), (grid,), (Channel("signal"),), source)
+    >>> path = Path(tempfile.mkdtemp()) / "report.html"
+    >>> write_report(ReportContents("Itself", image, image, Affine.identity()), path)
+    >>> path.read_text(encoding="utf-8")[:15]
+    '<!DOCTYPE html>'
     """
     write_text(path, render_report(contents, progress or Silent()))
 

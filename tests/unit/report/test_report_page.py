@@ -225,3 +225,13 @@ def test_a_part_of_a_table_has_no_map(contents):
     part = {k: v[::2] for k, v in contents.table.items()}
     assert table_grid(contents.fixed.grid, part) is None
     assert error_map(contents, part) is None
+
+
+def test_many_warnings_are_folded(tmp_path, contents):
+    warned = replace(contents.fixed, warnings=tuple(f"warning {i}" for i in range(30)))
+    bare = replace(contents, fixed=warned, fit=None, table=None, truth_errors_um=None)
+    parsed, _ = written(bare, tmp_path)
+    shown = parsed.text.getvalue()
+    assert "31 warnings" in shown
+    assert "25 more" in shown
+    assert shown.count("mouse.nii.gz: warning") == 30
