@@ -15,6 +15,65 @@ FloatArray = NDArray[np.float64]
 
 
 @parallel
+def interpolate(
+    positions: FloatArray,
+    region: NDArray[Any],
+    region_start: NDArray[np.int64],
+    image_shape: NDArray[np.int64],
+    out: NDArray[Any],
+    missed: NDArray[np.int64],
+) -> None:
+    """Trilinear values at positions; what :func:`accumulate` gives for one sample, and quicker.
+
+    Parameters
+    ----------
+    positions : (n, 3) float64
+        Fractional indices of the moving image.
+    region : (c, z, y, x) float32 or float64
+        The part of the moving image that was read.
+    region_start, image_shape : (3,) int64
+        Where the region begins, and the size of the whole image.
+    out : (c, n) of the region's type
+        NaN outside the image and where a NaN is touched.
+    missed : (n_chunks,) int64
+        Number of positions that lie in the image but not in the region, per chunk of the loop.
+    """
+    n, n_channels = positions.shape[0], region.shape[0]
+    last_z, last_y, last_x = image_shape[0] - 1, image_shape[1] - 1, image_shape[2] - 1
+    r_z, r_y, r_x = region.shape[1], region.shape[2], region.shape[3]
+    n_chunks = missed.size
+    for chunk in prange(n_chunks):
+        for i in range(chunk * n // n_chunks, (chunk + 1) * n // n_chunks):
+            z, y, x = positions[i, 0], positions[i, 1], positions[i, 2]
+            inside = (
+                -0.5 <= z <= last_z + 0.5 and -0.5 <= y <= last_y + 0.5 and -0.5 <= x <= last_x + 0.5
+            )
+            if not inside:  # NaN too
+                for c in range(n_channels):
+                    out[c, i] = np.nan
+                continue
+            z, y, x = min(max(z, 0.0), last_z), min(max(y, 0.0), last_y), min(max(x, 0.0), last_x)
+            z0, y0, x0 = int(z), int(y), int(x)
+            fz, fy, fx = z - z0, y - y0, x - x0
+            z0, y0, x0 = z0 - region_start[0], y0 - region_start[1], x0 - region_start[2]
+            # a neighbour of no weight may lie beyond the image: take the voxel itself
+            z1 = z0 + 1 if fz > 0.0 else z0
+            y1 = y0 + 1 if fy > 0.0 else y0
+            x1 = x0 + 1 if fx > 0.0 else x0
+            if z0 < 0 or y0 < 0 or x0 < 0 or z1 >= r_z or y1 >= r_y or x1 >= r_x:
+                missed[chunk] += 1
+                continue
+            gx = 1.0 - fx
+            for c in range(n_channels):
+                v = region[c]
+                low = (v[z0, y0, x0] * gx + v[z0, y0, x1] * fx) * (1.0 - fy)
+                low += (v[z0, y1, x0] * gx + v[z0, y1, x1] * fx) * fy
+                high = (v[z1, y0, x0] * gx + v[z1, y0, x1] * fx) * (1.0 - fy)
+                high += (v[z1, y1, x0] * gx + v[z1, y1, x1] * fx) * fy
+                out[c, i] = low * (1.0 - fz) + high * fz
+
+
+@parallel
 def accumulate(
     positions: FloatArray,
     region: NDArray[Any],

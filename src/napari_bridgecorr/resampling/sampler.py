@@ -19,7 +19,7 @@ from ..errors import GeometryError
 from ..geometry import Grid
 from ..image import SpatialImage
 from ..transform import Affine, Transform
-from .kernels import accumulate
+from .kernels import accumulate, interpolate
 
 FloatArray = NDArray[np.float64]
 Triple = tuple[int, int, int]
@@ -28,6 +28,8 @@ Triple = tuple[int, int, int]
 # (times channels), and samples are placed in bricks of at most so many.
 _MAX_REGION = 24_000_000
 _MAX_SAMPLES = 600_000
+# pieces that the interpolation loop is shared out in
+_CHUNKS = 64
 # the box round a block is found from its corner lattice; a map bends between lattice points
 _LATTICE = 5
 _MARGIN = 2
@@ -146,6 +148,11 @@ class PullSampler:
     ) -> Block:
         shape = tuple(b - a for a, b in zip(start, stop, strict=True))
         region = self._read(time, box)
+        if self.interpolation == "linear":
+            values = self._interpolate(region, box, start, stop)
+            if values is None:
+                return self._sample(time, start, stop, self._grown(box))
+            return Block(values, np.isfinite(values).astype(np.float32))
         full = (len(self.channels), *shape)
         sums, counts = np.zeros(full), np.zeros(full, np.int64)
         for first, last, planes in _bricks(start, stop, self.samples):
@@ -155,15 +162,43 @@ class PullSampler:
             )
             missed = self._add(region, box, first, last, planes, sums[where], counts[where])
             if missed:
-                # the map bends more than the lattice showed: read all that could matter
-                whole = np.array([[0, 0, 0], self._moving.grid.shape], np.int64)
-                grown = np.array([2 * box[0] - box[1], 2 * box[1] - box[0]])
-                grown = np.clip(grown, whole[0], whole[1])
-                return self._sample(time, start, stop, grown)
+                return self._sample(time, start, stop, self._grown(box))
         total = self.samples[0] * self.samples[1] * self.samples[2]
         with np.errstate(invalid="ignore"):
             values = (sums / np.where(counts > 0, counts, np.nan)).astype(self.dtype)
         return Block(values, (counts / total).astype(np.float32))
+
+    def _interpolate(
+        self,
+        region: NDArray[Any],
+        box: NDArray[np.int64],
+        start: Sequence[int],
+        stop: Sequence[int],
+    ) -> NDArray[Any] | None:
+        """Values at the voxel centres; None if the region was too small."""
+        shape = tuple(b - a for a, b in zip(start, stop, strict=True))
+        values = np.empty((len(region), *shape), self.dtype)
+        y, x = (np.arange(a, b, dtype=np.float64) for a, b in zip(start[1:], stop[1:], strict=True))
+        planes = max(1, _MAX_SAMPLES // (y.size * x.size))
+        missed = np.zeros(_CHUNKS, np.int64)
+        for first in range(0, shape[0], planes):
+            last = min(first + planes, shape[0])
+            z = np.arange(start[0] + first, start[0] + last, dtype=np.float64)
+            out = np.empty((len(region), z.size * y.size * x.size), self.dtype)
+            interpolate(
+                self._moving_index(z, y, x),
+                region,
+                box[0],
+                np.array(self._moving.grid.shape, np.int64),
+                out,
+                missed,
+            )
+            values[:, first:last] = out.reshape(len(region), z.size, y.size, x.size)
+        return None if missed.any() else values
+
+    def _grown(self, box: NDArray[np.int64]) -> NDArray[np.int64]:
+        """A box three times as long: for a map that bends more than its lattice showed."""
+        return np.clip([2 * box[0] - box[1], 2 * box[1] - box[0]], 0, self._moving.grid.shape)
 
     def _add(
         self,
@@ -277,8 +312,6 @@ def _bricks(
     else:
         side = max(1, round((_MAX_SAMPLES / (mz * my * mx)) ** (1 / 3)))
         size = (side, side, side)
-        if mz * my * mx == 1:  # rows along x are what the loops are quick at
-            size = (max(1, side // 2), side, 2 * side)
     found = []
     for z in range(start[0], stop[0], size[0]):
         for y in range(start[1], stop[1], size[1]):

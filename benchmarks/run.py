@@ -1,0 +1,27 @@
+"""Run the benchmarks named on the command line, or all but `memory`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import sys
+from pathlib import Path
+
+NAMES = ("spline", "warp", "table", "readers", "memory")
+
+
+def main(names: list[str]) -> None:
+    """Run and print."""
+    unknown = set(names) - set(NAMES)
+    if unknown:
+        sys.exit(f"no benchmark {sorted(unknown)}; there are {', '.join(NAMES)}")
+    sys.path.insert(0, str(Path(__file__).parent))
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
+    for name in names or NAMES[:-1]:
+        print(f"\n{name}")
+        importlib.import_module(f"bench_{name}").main()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
