@@ -1,0 +1,131 @@
+"""Step 1 of the Register panel: which image is fixed, which is moving."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSignalBlocker
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QPushButton
+
+from ..errors import BridgecorrError
+from .frames import ImageTag, is_upright, tag_of
+from .landmark_layers import COLOURS, SIDES
+from .panel_parts import LayerChooser, Step, muted
+from .summary import describe_image
+from .views import are_upright, frame_view, show_images_upright
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+    from ..landmarks import Side
+    from .lifeline import Lifeline
+    from .viewer_session import ViewerSession
+
+_TIPS = {
+    "fixed": "The image that stays as it is: its voxels become the rows of the table (often MRI)",
+    "moving": "The image that is brought onto the fixed one (often microscopy), with all channels",
+}
+
+
+class ImagesStep(Step):
+    """Chooses the two images and how they are shown."""
+
+    def __init__(self, session: ViewerSession, lifeline: Lifeline) -> None:
+        super().__init__(1, "Images")
+        self._session = session
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(2)
+        grid.setColumnStretch(1, 1)
+        self.choosers: dict[Side, LayerChooser] = {}
+        self._facts = {side: muted() for side in SIDES}
+        for row, side in enumerate(SIDES):
+            label = QLabel(f'<span style="color:{COLOURS[side]}">●</span> {side.capitalize()}')
+            label.setToolTip(_TIPS[side])
+            chooser = LayerChooser(_TIPS[side], f"bridgecorr_{side}_image")
+            chooser.layer_chosen.connect(partial(session.set_image_layer, side))
+            self.choosers[side] = chooser
+            grid.addWidget(label, 2 * row, 0)
+            grid.addWidget(chooser, 2 * row, 1)
+            grid.addWidget(self._facts[side], 2 * row + 1, 1)
+        self.swap = QPushButton("⇅")
+        self.swap.setObjectName("bridgecorr_swap")
+        self.swap.setToolTip("Swap fixed and moving, with their landmarks")
+        self.swap.setFixedWidth(28)
+        self.swap.clicked.connect(self._on_swap)
+        grid.addWidget(self.swap, 0, 2, 3, 1)
+        self.body.addLayout(grid)
+        self.upright = QCheckBox("Show upright")
+        self.upright.setObjectName("bridgecorr_upright")
+        self.upright.setToolTip(
+            "Show each image along its own axes, from 0, instead of at its place in the world.\n"
+            "napari's 2-D view leaves out the tilt of an oblique image, so clicks would land\n"
+            "beside what you see. Only the display changes: landmarks and results keep their place."
+        )
+        self.upright.toggled.connect(self._on_upright)
+        self._tilt_note = muted()
+        self.body.addWidget(self.upright)
+        self.body.addWidget(self._tilt_note)
+        lifeline.connect(session.layers_changed, self.refresh)
+        lifeline.connect(session.images_changed, self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the images as they are now."""
+        layers = self._session.image_layers()
+        names = [_name(layer) for layer in layers]
+        is_oblique = False
+        for side in SIDES:
+            chosen = self._session.image_layer(side)
+            listed = [i for i in layers if chosen is not None and _is_same_image(i, chosen)]
+            self.choosers[side].show_layers(layers, names, listed[0] if listed else None)
+            try:
+                image = self._session.image(side)
+                text = describe_image(image)
+                is_oblique = is_oblique or (image is not None and not is_upright(image.grid))
+            except BridgecorrError as error:
+                text = str(error)
+            self._facts[side].setText(text)
+            self._facts[side].setVisible(bool(text))
+        has_images = any(self._session.image_layer(side) is not None for side in SIDES)
+        try:
+            shown_upright = are_upright(self._session)
+        except BridgecorrError:
+            shown_upright = False  # what is wrong stands beside the image
+        blocker = QSignalBlocker(self.upright)
+        self.upright.setChecked(shown_upright)
+        self.upright.setEnabled(has_images)
+        blocker.unblock()
+        self._tilt_note.setText(
+            "An image lies obliquely: tick “Show upright” before you click on it in 2-D."
+            if is_oblique and not shown_upright
+            else ""
+        )
+        self._tilt_note.setVisible(bool(self._tilt_note.text()))
+        self.swap.setEnabled(has_images)
+
+    def _on_swap(self) -> None:
+        self._session.swap()
+
+    def _on_upright(self, checked: bool) -> None:
+        try:
+            show_images_upright(self._session, checked)
+            frame_view(self._session, "fixed")
+        except BridgecorrError as error:
+            self._session.told.emit(str(error), True)
+        self._session.images_changed.emit()
+
+
+def _name(layer: Layer) -> str:
+    tag = tag_of(layer)
+    if isinstance(tag, ImageTag) and len(tag.image.channels) > 1:
+        return f"{tag.image.name} ({len(tag.image.channels)} channels)"
+    return layer.name
+
+
+def _is_same_image(a: Layer, b: Layer) -> bool:
+    left, right = tag_of(a), tag_of(b)
+    if isinstance(left, ImageTag) and isinstance(right, ImageTag):
+        return left.image is right.image
+    return a is b

@@ -1,0 +1,308 @@
+"""Step 2 of the Register panel: pairs of landmarks, from the first click."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from napari.layers import Points
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QCheckBox,
+    QDoubleSpinBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+)
+
+from ..errors import BridgecorrError
+from ..landmarks import Landmark, Point, Side
+from .frames import LandmarkTag, frame_of, tag_of
+from .landmark_layers import (
+    COLOURS,
+    LAYER_NAMES,
+    SIDES,
+    point_arguments,
+    position,
+    set_scale,
+)
+from .landmark_table import LandmarkTable
+from .layers import image_of_layer
+from .panel_parts import LayerChooser, Step, button, muted
+from .views import View, frame_view, look_at, show_depth, show_view
+
+if TYPE_CHECKING:
+    from .lifeline import Lifeline
+    from .viewer_session import ViewerSession
+
+_VIEWS: tuple[tuple[View, str, str], ...] = (
+    ("fixed", "Fixed", "Show the fixed image alone"),
+    ("moving", "Moving", "Show the moving image alone"),
+    ("both", "Overlay", "Show the fixed image with what is registered to it"),
+)
+_DEPTH_VOXELS = 2.0
+
+
+class LandmarksStep(Step):
+    """Chooses, makes and lists landmarks, and leads from one image to the other."""
+
+    def __init__(self, session: ViewerSession, lifeline: Lifeline) -> None:
+        super().__init__(2, "Landmarks")
+        self._session = session
+        self.view: View = "both"
+        self._depth_for: tuple[object, ...] = ()
+        self._add_choosers()
+        self._add_view_row()
+        self.table = LandmarkTable()
+        self.table.landmark_chosen.connect(self.look_at_landmark)
+        self.table.enabled_changed.connect(session.set_enabled)
+        self.table.name_changed.connect(session.set_name)
+        self.body.addWidget(self.table, 1)
+        lifeline.connect(session.layers_changed, self.refresh_layers)
+        lifeline.connect(session.images_changed, self.refresh_layers)
+        lifeline.connect(session.landmarks_changed, self.refresh_table)
+        lifeline.connect(session.fit_changed, self.refresh_table)
+        lifeline.connect(session.point_added, self._on_point_added)
+        self.refresh_layers()
+        self.refresh_table()
+
+    def _add_choosers(self) -> None:
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(4)
+        grid.setColumnStretch(1, 1)
+        self.choosers: dict[Side, LayerChooser] = {}
+        for row, side in enumerate(SIDES):
+            tip = f"The Points layer that marks the {side} image"
+            label = QLabel(f'<span style="color:{COLOURS[side]}">●</span> {side.capitalize()}')
+            label.setToolTip(tip)
+            chooser = LayerChooser(tip, f"bridgecorr_{side}_points")
+            chooser.layer_chosen.connect(partial(self._session.set_point_layer, side))
+            self.choosers[side] = chooser
+            grid.addWidget(label, row, 0)
+            grid.addWidget(chooser, row, 1)
+        self.new_layers = button(
+            "New\nlayers",
+            "Make a Points layer for each image and start to click: the same structure in the "
+            "fixed and in the moving image makes a pair",
+            name="bridgecorr_new_layers",
+        )
+        self.new_layers.clicked.connect(self.make_layers)
+        self.new_layers.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Expanding)
+        self.new_layers.setMinimumWidth(58)
+        grid.addWidget(self.new_layers, 0, 2, 2, 1)
+        self.body.addLayout(grid)
+
+    def _add_view_row(self) -> None:
+        row = QHBoxLayout()
+        row.setSpacing(2)
+        self._views = QButtonGroup(self)
+        self.view_buttons = {}
+        for view, text, tip in _VIEWS:
+            made = button(text, tip, name=f"bridgecorr_view_{view}", checkable=True)
+            made.clicked.connect(partial(self.set_view, view))
+            self._views.addButton(made)
+            self.view_buttons[view] = made
+            row.addWidget(made, 1)
+        self.view_buttons["both"].setChecked(True)
+        row.addSpacing(8)
+        self.place = button(
+            "✚ Place",
+            "Click on the image to place landmarks; off: drag the picture, scroll to zoom",
+            name="bridgecorr_place",
+            checkable=True,
+        )
+        self.place.toggled.connect(self._on_place)
+        row.addWidget(self.place, 1)
+        self.body.addLayout(row)
+        self.follow = QCheckBox("After a click go to the other image")
+        self.follow.setObjectName("bridgecorr_follow")
+        self.follow.setToolTip(
+            "Each new point is at once followed by its partner: the other image opens where the "
+            "fit expects it"
+        )
+        self.follow.setChecked(True)
+        self.body.addWidget(self.follow)
+        line = QHBoxLayout()
+        line.setSpacing(6)
+        line.addWidget(muted("Show landmarks within ±"), 1)
+        self.depth = QDoubleSpinBox()
+        self.depth.setObjectName("bridgecorr_depth")
+        self.depth.setRange(0.001, 1e7)
+        self.depth.setDecimals(0)
+        self.depth.setSuffix(" µm")
+        self.depth.setToolTip("of the plane shown; a mark shrinks with its distance from the plane")
+        self.depth.valueChanged.connect(self._on_depth)
+        line.addWidget(self.depth)
+        self.body.addLayout(line)
+
+    # -- showing ---------------------------------------------------------------------------------
+
+    def refresh_layers(self) -> None:
+        """List the Points layers as they are now."""
+        layers = self._session.all_point_layers()
+        for side in SIDES:
+            self.choosers[side].show_layers(
+                layers, [layer.name for layer in layers], self._session.point_layer(side)
+            )
+        chosen = tuple(
+            layer(side)
+            for side in SIDES
+            for layer in (self._session.image_layer, self._session.point_layer)
+        )
+        has_image = any(self._session.image_layer(side) is not None for side in SIDES)
+        self.new_layers.setEnabled(has_image)
+        self.place.setEnabled(any(self._session.point_layer(side) is not None for side in SIDES))
+        if chosen != self._depth_for:
+            self._depth_for = chosen
+            self._step_by_planes()
+            self._suggest_depth()
+
+    def refresh_table(self) -> None:
+        """Show the landmarks and their errors as they are now."""
+        self.table.show_landmarks(self._session.landmarks, self._session.fit)
+
+    # -- doing -----------------------------------------------------------------------------------
+
+    def set_view(self, view: View) -> None:
+        """Show one image, or both."""
+        self.view = view
+        self.view_buttons[view].setChecked(True)
+        show_view(self._session, view)
+        try:
+            frame_view(self._session, "moving" if view == "moving" else "fixed")
+        except BridgecorrError as error:
+            self._session.told.emit(str(error), True)
+        self._set_modes()
+
+    def make_layers(self) -> None:
+        """Make both Points layers and begin with the fixed one."""
+        viewer = self._session.viewer
+        if viewer is None:
+            return
+        for side in SIDES:
+            image_layer = self._session.image_layer(side)
+            try:
+                image = self._session.image(side)
+            except BridgecorrError as error:
+                self._session.told.emit(str(error), True)
+                return
+            size = None
+            if image is not None:
+                extent = np.linalg.norm(np.ptp(image.grid.corners(), axis=0))
+                size = max(float(extent) / 80, min(image.grid.voxel_size_um))
+            frame = np.eye(4) if image_layer is None else frame_of(image_layer)
+            scale = 1.0 if image is None else image.grid.voxel_size_um[0]
+            arguments = point_arguments(side, (), np.empty((0, 3)), frame, size, scale)
+            arguments["name"] = LAYER_NAMES[side]
+            layer = Points(np.empty((0, 3)), **arguments)
+            # chosen before it is listed, so that nothing else is guessed
+            self._session.set_point_layer(side, layer)
+            viewer.add_layer(layer)
+        self.refresh_layers()
+        self.place.setChecked(True)
+        self.set_view("fixed")
+
+    def look_at_landmark(self, landmark_id: str) -> None:
+        """Centre the view on a landmark, in the image that is shown."""
+        side, point = self._where(self._landmark(landmark_id))
+        if point is None:
+            return
+        if self.view != "both" and self.view != side:
+            self.set_view(side)
+        look_at(self._session, side, point)
+        layer = self._session.point_layer(side)
+        table = layer.features["id"] if layer is not None and "id" in layer.features else []
+        rows = [i for i, name in enumerate(table) if name == landmark_id]
+        if layer is not None and rows:
+            layer.selected_data = {rows[0]}
+
+    def _where(self, landmark: Landmark | None) -> tuple[Side, Point | None]:
+        preferred: Side = "moving" if self.view == "moving" else "fixed"
+        if landmark is None:
+            return preferred, None
+        other: Side = "fixed" if preferred == "moving" else "moving"
+        point = position(landmark, preferred)
+        return (other, position(landmark, other)) if point is None else (preferred, point)
+
+    def _landmark(self, landmark_id: str) -> Landmark | None:
+        found = [m for m in self._session.landmarks if m.id == landmark_id]
+        return found[0] if found else None
+
+    def _on_point_added(self, side: Side, landmark_id: str) -> None:
+        landmark = self._landmark(landmark_id)
+        if landmark is None or self.view != side or not self.follow.isChecked():
+            return
+        other: Side = "moving" if side == "fixed" else "fixed"
+        if self._session.image_layer(other) is None or self._session.point_layer(other) is None:
+            return
+        if position(landmark, other) is not None:
+            if side == "moving":  # the pair is complete: on to the next one
+                self.set_view("fixed")
+                look_at(self._session, "fixed", position(landmark, "fixed"))
+            return
+        self.set_view(other)
+        expected = self._expected(landmark, side)
+        if expected is not None:
+            look_at(self._session, other, expected)
+
+    def _expected(self, landmark: Landmark, placed: Side) -> Point | None:
+        """Where the fit expects the partner of a half pair; None if there is no telling."""
+        fit, point = self._session.fit, position(landmark, placed)
+        if fit is None or point is None:
+            return None
+        try:
+            transform = fit.transform if placed == "fixed" else fit.transform.inverse()
+            expected = transform.map(np.asarray(point)[None])[0]
+        except BridgecorrError:
+            return None  # it only helps: without it the user searches
+        if not np.all(np.isfinite(expected)):
+            return None
+        z, y, x = (float(v) for v in expected)
+        return z, y, x
+
+    def _on_place(self, checked: bool) -> None:
+        if checked and self.view == "both":
+            self.set_view("fixed")
+        self._set_modes()
+
+    def _set_modes(self) -> None:
+        viewer = self._session.viewer
+        for side in SIDES:
+            layer = self._session.point_layer(side)
+            if layer is None:
+                continue
+            is_clicked = self.place.isChecked() and self.view == side
+            layer.mode = "add" if is_clicked else "pan_zoom"
+            if is_clicked and viewer is not None:
+                viewer.layers.selection.active = layer
+
+    def _step_by_planes(self) -> None:
+        """Let the sliders step by the images' planes, not by our layers' micrometres."""
+        for side in SIDES:
+            points, layer = self._session.point_layer(side), self._session.image_layer(side)
+            if layer is None or points is None or not isinstance(tag_of(points), LandmarkTag):
+                continue
+            try:
+                set_scale(points, image_of_layer(layer).grid.voxel_size_um[0])
+            except BridgecorrError:
+                continue  # step 1 says what is wrong with the layer
+
+    def _suggest_depth(self) -> None:
+        """Two voxels of the coarser image: what a person takes for the same place."""
+        try:
+            images = [self._session.image(side) for side in SIDES]
+        except BridgecorrError:
+            return  # step 1 says what is wrong with the layer
+        sizes = [max(i.grid.voxel_size_um) for i in images if i is not None]
+        if sizes:
+            self.depth.setDecimals(0 if max(sizes) >= 1 else 3)
+            self.depth.setSingleStep(max(sizes))
+            self.depth.setValue(_DEPTH_VOXELS * max(sizes))
+            self._on_depth(self.depth.value())
+
+    def _on_depth(self, value: float) -> None:
+        if self._session.viewer is not None:
+            show_depth(self._session.viewer, value)

@@ -1,0 +1,208 @@
+"""Images to napari layers and back. Pixels are never resampled and stay lazy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils.colormaps import Colormap
+from numpy.typing import NDArray
+
+from ..geometry import Grid
+from ..image import MISSING_SCALE, Channel, Source, SpatialImage
+from .frames import (
+    METADATA_KEY,
+    SPATIAL_AXES,
+    SPATIAL_UNITS,
+    ImageTag,
+    place_layer,
+    same_place,
+    tag_of,
+    transform_arguments,
+    upright_frame,
+    world_matrix,
+)
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Layer
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+MEMORY_FORMAT = "memory"
+"""`Source.format` of an image that is in no file."""
+
+_CHANNEL_COLOURS = ("green", "magenta", "cyan", "yellow", "red", "blue")
+_GREY = {None, "#FFFFFF"}
+# contrast is judged on at most so many voxels, from three planes of the coarsest level
+_MOST_JUDGED = 2_000_000
+_CROP = 512
+_LOW_PERCENTILE, _BACKGROUND_PERCENTILE, _HIGH_PERCENTILE = 0.5, 50.0, 99.7
+
+
+def image_to_layers(image: SpatialImage, *, upright: bool = False) -> list[LayerData]:
+    """One napari layer per channel, lazy, at its place in world um.
+
+    Parameters
+    ----------
+    image : SpatialImage
+        A flat image becomes layers of one z plane, so that landmarks have the same three axes
+        everywhere.
+    upright : bool
+        Show it along its own axes from 0 instead of at its place in the world, which the layers
+        remember.
+
+    Returns
+    -------
+    list of (data, arguments, "image" or "labels")
+    """
+    frame = upright_frame(image.grid) if upright else np.eye(4)
+    matrix = np.diag([*image.grid.voxel_size_um, 1.0]) if upright else image.grid.index_to_world
+    has_time = image.n_times > 1
+    shared: dict[str, Any] = {
+        "axis_labels": ("t", *SPATIAL_AXES) if has_time else SPATIAL_AXES,
+        "units": SPATIAL_UNITS,
+        "multiscale": len(image.levels) > 1,
+        **transform_arguments(matrix, 4 if has_time else 3, _time_scale(image)),
+    }
+    if has_time:
+        shared["units"] = ("s" if image.time_step_s else "pixel", *SPATIAL_UNITS)
+    is_label = bool(image.metadata.get("is_label")) and image.dtype.kind in "iu"
+    found: list[LayerData] = []
+    for number, channel in enumerate(image.channels):
+        levels = [level[:, number] if has_time else level[0, number] for level in image.levels]
+        arguments = {
+            **shared,
+            "name": image.name if len(image.channels) == 1 else f"{image.name} {channel.name}",
+            "metadata": {METADATA_KEY: ImageTag(image, number, frame)},
+        }
+        if not is_label:
+            arguments["colormap"] = channel_colormap(image, number)
+            many = len(image.channels) > 1
+            # most of a fluorescence stack is background, which would veil what lies below it
+            low = _BACKGROUND_PERCENTILE if many else _LOW_PERCENTILE
+            arguments["contrast_limits"] = channel.display_range or display_range(
+                image, number, low
+            )
+            if many:
+                arguments["blending"] = "additive"
+        data = levels if len(levels) > 1 else levels[0]
+        found.append((data, arguments, "labels" if is_label else "image"))
+    return found
+
+
+def channel_colormap(image: SpatialImage, number: int) -> Colormap | str:
+    """Black to the file's colour; grey for a lone channel, else distinct colours in turn."""
+    colour = image.channels[number].colour
+    if colour and colour.upper() not in _GREY:
+        rgb = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        return Colormap([[0.0, 0.0, 0.0, 1.0], [*rgb, 1.0]], name=colour.upper())
+    if len(image.channels) == 1 or colour:
+        return "gray"
+    return _CHANNEL_COLOURS[number % len(_CHANNEL_COLOURS)]
+
+
+def display_range(
+    image: SpatialImage, number: int, low_percentile: float = _LOW_PERCENTILE
+) -> tuple[float, float]:
+    """Robust contrast limits of a channel, from a little of the coarsest level."""
+    level = image.levels[-1][0, number]
+    if level.size > _MOST_JUDGED:
+        n_z = level.shape[0]
+        planes = sorted({n_z // 4, n_z // 2, 3 * n_z // 4})
+        y, x = (slice(max(0, n // 2 - _CROP), n // 2 + _CROP) for n in level.shape[1:])
+        level = level[planes, y, x]
+    values = np.asarray(level.compute(), dtype=np.float64)
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return 0.0, 1.0
+    low, high = (float(v) for v in np.percentile(values, (low_percentile, _HIGH_PERCENTILE)))
+    if high <= low:  # a sparse picture: nearly all of it is background
+        low, high = float(values.min()), float(values.max())
+    return (low, high) if high > low else (low, low + 1.0)
+
+
+def image_of_layer(layer: Layer) -> SpatialImage:
+    """The image behind a layer, at the place where the layer now is.
+
+    A layer that we did not make becomes an image of one channel (an RGB layer of three) with the
+    place that its scale, affine and units state; where it has no units, one unit is taken as 1 um.
+
+    Raises
+    ------
+    GeometryError
+        If the layer's transform describes no volume.
+    """
+    matrix = world_matrix(layer)
+    tag = tag_of(layer)
+    if not isinstance(tag, ImageTag):
+        return _image_of_foreign_layer(layer, matrix)
+    image = tag.image
+    if same_place(matrix, image.grid.index_to_world):
+        return image
+    moved = matrix @ image.grid.world_to_index
+    return replace(
+        image,
+        grids=tuple(Grid(g.shape, moved @ g.index_to_world) for g in image.grids),
+        voxel_size_known=(True, True, True),
+        warnings=tuple(w for w in image.warnings if not w.startswith(MISSING_SCALE)),
+    )
+
+
+def show_upright(layer: Layer, upright: bool) -> None:
+    """Show an image's layer along its own axes, or at its place in the world again."""
+    image = image_of_layer(layer)
+    tag = tag_of(layer)
+    channel = tag.channel if isinstance(tag, ImageTag) else 0
+    if layer.ndim < 3:  # a flat foreign layer is always drawn as it is
+        return
+    frame = upright_frame(image.grid) if upright else np.eye(4)
+    shown = np.diag([*image.grid.voxel_size_um, 1.0]) if upright else image.grid.index_to_world
+    layer.metadata = {**layer.metadata, METADATA_KEY: ImageTag(image, channel, frame)}
+    layer.units = (*layer.units[:-3], *SPATIAL_UNITS)
+    place_layer(layer, shown)
+
+
+def _time_scale(image: SpatialImage) -> tuple[float, ...]:
+    return (image.time_step_s or 1.0,) if image.n_times > 1 else ()
+
+
+def _image_of_foreign_layer(layer: Any, matrix: NDArray[np.float64]) -> SpatialImage:
+    from dask.array import asarray, moveaxis
+
+    is_rgb = bool(getattr(layer, "rgb", False))
+    stored = list(layer.data) if getattr(layer, "multiscale", False) else [layer.data]
+    levels = []
+    for data in stored:
+        level = asarray(data)
+        colours = moveaxis(level, -1, 0)[:3] if is_rgb else level[None]  # (c, ..., y, x)
+        while colours.ndim < 4:
+            colours = colours[:, None]
+        colours = colours.reshape(len(colours), -1, *colours.shape[-3:])  # (c, t, z, y, x)
+        levels.append(moveaxis(colours, 0, 1))
+    full = np.array(levels[0].shape[2:])
+    grids = []
+    for level in levels:
+        # as in a pyramid of means: the first coarse voxel's centre lies half a step inside
+        factor = full / np.array(level.shape[2:])
+        step = np.diag([*factor, 1.0])
+        step[:3, 3] = (factor - 1) / 2
+        grids.append(Grid(level.shape[2:], matrix @ step))
+    names = ("red", "green", "blue") if is_rgb else (layer.name,)
+    known = layer.units[-1].dimensionality == {"[length]": 1}
+    return SpatialImage(
+        levels=tuple(levels),
+        grids=tuple(grids),
+        channels=tuple(Channel(name) for name in names),
+        source=Source(_foreign_path(layer), MEMORY_FORMAT, image_name=layer.name),
+        metadata={"is_label": type(layer).__name__ == "Labels"},
+        warnings=()
+        if known
+        else (f"the layer {layer.name!r} states no unit: its numbers are taken as um",),
+    )
+
+
+def _foreign_path(layer: Image) -> Path:
+    # only its name is shown: what another plugin read need not be what our readers would read
+    return Path(layer.name)

@@ -1,0 +1,65 @@
+"""Everything that a panel must let go of when it is closed.
+
+napari's docks get no `closeEvent`, and when a window dies the widgets' C++ side is gone before
+Python hears of it. So what has to end is kept apart from the widgets: connections and jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from psygnal import SignalInstance
+
+    from .jobs import Job
+    from .viewer_session import ViewerSession
+
+
+class Lifeline:
+    """Holds a panel's connections to its session, and its running job, until :meth:`end`.
+
+    Parameters
+    ----------
+    session : ViewerSession
+        Attached now, detached at the end.
+    """
+
+    def __init__(self, session: ViewerSession) -> None:
+        self._session = session
+        self._connections: list[tuple[SignalInstance, Callable[..., Any]]] = []
+        self._job: Job | None = None
+        self._is_over = False
+        session.attach()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the panel has been closed."""
+        return self._is_over
+
+    @property
+    def job(self) -> Job | None:
+        """The job begun last, which may have ended."""
+        return self._job
+
+    def connect(self, signal: SignalInstance, slot: Callable[..., Any]) -> None:
+        """Connect until the end."""
+        signal.connect(slot)
+        self._connections.append((signal, slot))
+
+    def start(self, job: Job) -> None:
+        """Begin a job that the end cancels."""
+        self._job = job
+        job.start()
+
+    def end(self) -> None:
+        """Cancel the job and disconnect everything. Safe to call twice."""
+        if self._is_over:
+            return
+        self._is_over = True
+        if self._job is not None:
+            self._job.cancel()
+        for signal, slot in self._connections:
+            signal.disconnect(slot, missing_ok=True)
+        self._connections.clear()
+        self._session.detach()

@@ -1,0 +1,213 @@
+"""What the panel's buttons make, as plain functions of values: they run in a job's thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import SessionError
+from ..fitting import Fit, FitOptions, error_model
+from ..image import SpatialImage
+from ..io.transform_json import fit_document, write_document
+from ..landmarks import LandmarkSet
+from ..progress import Progress
+from ..resampling import PullSampler, resample
+from ..session import ImageRef, Output, save_session
+from ..workflow.images import warp
+from ..workflow.replay import new_session
+from ..workflow.reports import report
+from ..workflow.tables import tabulate
+from .frames import same_place
+from .layers import MEMORY_FORMAT
+
+LARGEST_IN_MEMORY_BYTES = 1_500_000_000
+"""A larger result is written to a file and opened from there."""
+
+# small enough to report and to stop often; the result does not depend on it
+_BLOCK = (8, 64, 64)
+_UNSAVED_FORMATS = (MEMORY_FORMAT, "phantom")
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """What the outputs are made of.
+
+    Parameters
+    ----------
+    fixed, moving : SpatialImage
+    fit : Fit
+    """
+
+    fixed: SpatialImage
+    moving: SpatialImage
+    fit: Fit
+
+
+def warped_bytes(pair: Pair, channel: int | None) -> int:
+    """Memory that the warped image takes."""
+    n_channels = len(pair.moving.channels) if channel is None else 1
+    return pair.fixed.grid.n_voxels * n_channels * pair.moving.n_times * 4
+
+
+def warp_in_memory(pair: Pair, channel: int | None, progress: Progress) -> SpatialImage:
+    """The moving image on the fixed grid, computed: the same numbers as `resampling.resample`.
+
+    Raises
+    ------
+    Cancelled
+    """
+    from dask.array import from_array
+
+    channels = None if channel is None else [channel]
+    moving, grid, transform = pair.moving, pair.fixed.grid, pair.fit.transform
+    lazy = resample(moving, transform, grid, channels=channels)
+    sampler = PullSampler(moving, transform, grid, channels=channels)
+    values = np.empty(lazy.data.shape, sampler.dtype)
+    starts = [range(0, n, step) for n, step in zip(grid.shape, _BLOCK, strict=True)]
+    corners = list(product(range(moving.n_times), *starts))
+    progress.begin("warping", len(corners))
+    for time, *start in corners:
+        stop = [min(a + s, n) for a, s, n in zip(start, _BLOCK, grid.shape, strict=True)]
+        where = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+        values[(time, slice(None), *where)] = sampler.block(time, start, stop).values
+        progress.advance()
+    name = f"{moving.name} registered"
+    return replace(
+        lazy,
+        levels=(from_array(values, chunks=lazy.data.chunks),),
+        # the file's contrast was for single voxels, not for their means
+        channels=tuple(replace(c, display_range=None) for c in lazy.channels),
+        source=replace(
+            lazy.source, path=Path(name), format=MEMORY_FORMAT, image_name=name, image_index=0
+        ),
+    )
+
+
+def warp_to_file(pair: Pair, channel: int | None, path: Path, progress: Progress) -> Path:
+    """Write the moving image on the fixed grid; returns the path.
+
+    Raises
+    ------
+    GeometryError, WriteError, Cancelled
+    """
+    warp(pair.fixed, pair.moving, pair.fit.transform, path, channel=channel, progress=progress)
+    return path
+
+
+def save_table(pair: Pair, path: Path, progress: Progress) -> Path:
+    """Write the voxel table; returns the path.
+
+    Raises
+    ------
+    GeometryError, WriteError, Cancelled
+    """
+    options = pair.fit.options
+    tabulate(
+        pair.fixed,
+        pair.moving,
+        pair.fit.transform,
+        path,
+        error=error_model(pair.fit.pairs, pair.fit.transform, options.model, options.dimensions),
+        metadata={"fit": fit_document(pair.fit)["fit"]},
+        progress=progress,
+    )
+    return path
+
+
+def save_report(pair: Pair, path: Path, progress: Progress) -> Path:
+    """Write the HTML report; returns the path.
+
+    Raises
+    ------
+    ReadError, WriteError, Cancelled
+    """
+    report(pair.fixed, pair.moving, pair.fit.transform, path, fit=pair.fit, progress=progress)
+    return path
+
+
+def save_transform(fit: Fit, path: Path) -> Path:
+    """Write the transform's JSON; returns the path.
+
+    Raises
+    ------
+    WriteError
+    """
+    write_document(fit_document(fit), path)
+    return path
+
+
+def save_session_file(
+    fixed: SpatialImage,
+    moving: SpatialImage,
+    landmarks: LandmarkSet,
+    options: FitOptions,
+    path: Path,
+) -> Path:
+    """Write a session that ``bridgecorr run`` replays; returns the path.
+
+    Its outputs (transform, table, report) bear the session's name.
+
+    Raises
+    ------
+    SessionError
+        If an image is in no file, or no longer where its file places it.
+    FitError
+        If the landmarks cannot be fitted.
+    WriteError
+    """
+    stem = path.name.removesuffix(".json")
+    table = f"{stem}_voxels.parquet"
+    session = new_session(
+        image_reference(fixed, "fixed"),
+        image_reference(moving, "moving"),
+        landmarks,
+        options,
+        outputs=[
+            Output("transform", f"{stem}_transform.json", "registration"),
+            Output("table", table, "registration"),
+            Output("report", f"{stem}_report.html", "registration", {"table": table}),
+        ],
+    )
+    save_session(session, path)
+    return path
+
+
+def require_file(image: SpatialImage, identity: str) -> None:
+    """Raise SessionError, with advice, unless the image is in a file."""
+    source = image.source
+    if source.format in _UNSAVED_FORMATS or not source.path.exists():
+        raise SessionError(
+            f"the {identity} image {image.name!r} is in no file: save the layer first (File > Save "
+            "Selected Layers, as .ome.zarr, .nii.gz or .ome.tif), open that file and choose it"
+        )
+
+
+def image_reference(image: SpatialImage, identity: str) -> ImageRef:
+    """How a session names the image's file.
+
+    Raises
+    ------
+    SessionError
+        If there is no file, or the file would give another place than the layer has.
+    """
+    from ..io.registry import open_image
+
+    require_file(image, identity)
+    source = image.source
+    path = source.path.resolve()
+    stored = open_image(f"{path}#{source.image_index}")
+    if same_place(image.grid.index_to_world, stored.grid.index_to_world):
+        return ImageRef(identity, str(path), source.image_index)
+    answered = stored.with_voxel_size(image.grid.voxel_size_um)
+    if not all(stored.voxel_size_known) and same_place(
+        image.grid.index_to_world, answered.grid.index_to_world
+    ):
+        size = image.grid.voxel_size_um
+        return ImageRef(identity, str(path), source.image_index, spacing_um=size)
+    raise SessionError(
+        f"the {identity} image {image.name!r} was moved or scaled in the viewer, which its file "
+        "does not know of: save the layer first, open that file and choose it"
+    )

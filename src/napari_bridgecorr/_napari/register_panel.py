@@ -1,0 +1,99 @@
+"""The Register panel: images, landmarks, fit, results, from top to bottom."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+
+from .fit_step import FitStep
+from .images_step import ImagesStep
+from .landmarks_step import LandmarksStep
+from .lifeline import Lifeline
+from .panel_parts import Message
+from .results_step import ResultsStep
+from .viewer_session import session_of
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+_WIDTH_PX, _HEIGHT_PX = 370, 900
+
+
+class RegisterPanel(QWidget):
+    """Register two images of a viewer by landmarks.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        napari passes it.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        self.setObjectName("bridgecorr_register")
+        session = session_of(napari_viewer)
+        self._lifeline = lifeline = Lifeline(session)
+        self.images = ImagesStep(session, lifeline)
+        self.landmarks = LandmarksStep(session, lifeline)
+        self.fit = FitStep(session, lifeline)
+        self.results = ResultsStep(session, lifeline)
+        self.message = Message()
+        lifeline.connect(session.told, partial(_tell, self.message))
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(8, 6, 8, 6)
+        column.setSpacing(12)
+        column.addWidget(self.images)
+        column.addWidget(self.landmarks, 1)
+        column.addWidget(self.fit)
+        column.addWidget(self.results)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(inside)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(scroll, 1)
+        # below the scrolled part, where it is seen whatever is scrolled away
+        layout.addWidget(self.message)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self.setMinimumWidth(320)
+        self._was_docked = False
+        # the C++ side may die first (its window is closed): nothing of this widget is touched then
+        self.destroyed.connect(partial(_end, lifeline))
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the panel has let go of its viewer."""
+        return self._lifeline.is_over
+
+    def sizeHint(self) -> QSize:
+        """As wide as it needs to be."""
+        return QSize(_WIDTH_PX, _HEIGHT_PX)
+
+    def event(self, event: QEvent) -> bool:
+        """Notice that the dock was closed: it takes its widget out and sends no close event."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None:
+                self._was_docked = True
+            elif self._was_docked:
+                self._lifeline.end()
+        return super().event(event)
+
+
+def _tell(message: Message, text: str, is_complaint: bool) -> None:
+    if is_complaint:
+        message.complain(text)
+        show_error(text)
+    else:
+        message.say(text)
+
+
+def _end(lifeline: Lifeline, *_: object) -> None:
+    lifeline.end()

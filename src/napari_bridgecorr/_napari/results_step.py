@@ -1,0 +1,347 @@
+"""Step 4 of the Register panel: the registered image, the table, the report, the session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Layer, Vectors
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QHBoxLayout, QLabel
+
+from ..errors import BridgecorrError, SessionError
+from ..image import SpatialImage
+from ..io.landmark_csv import write_landmarks
+from ..io.registry import open_image
+from . import outputs
+from .frames import frame_of
+from .jobs import Job, LatestAnswer
+from .landmark_layers import SIDES
+from .layers import image_to_layers
+from .panel_parts import ProgressLine, Step, button, primary
+from .residual_layer import is_residual_layer, residual_arguments, residual_vectors
+from .summary import for_the_window
+from .views import is_shown_upright, show_view
+
+if TYPE_CHECKING:
+    from ..fitting import Fit
+    from ..landmarks import LandmarkSet
+    from ..progress import Progress
+    from .lifeline import Lifeline
+    from .viewer_session import ViewerSession
+
+_TABLES = "Parquet (*.parquet);;CSV (*.csv);;Compressed CSV (*.csv.gz)"
+_SAVES = (
+    ("table", "Table…", "One row per fixed voxel: every channel, coverage and expected error"),
+    ("report", "Report…", "One web page on how well the registration fits"),
+    ("session", "Session…", "What `bridgecorr run` needs to repeat all this without a window"),
+    ("landmarks", "Landmarks…", "The pairs as CSV, in µm"),
+    ("transform", "Transform…", "The fitted transform as JSON (fixed to moving)"),
+)
+
+
+class ResultsStep(Step):
+    """Makes the results in jobs and puts them into the viewer or into files."""
+
+    def __init__(self, session: ViewerSession, lifeline: Lifeline) -> None:
+        super().__init__(4, "Results")
+        self._session = session
+        self._lifeline = lifeline
+        self._residuals = LatestAnswer()
+        self._residuals.answered.connect(self._show_residuals)
+        row = QHBoxLayout()
+        row.setSpacing(6)
+        self.channel = QComboBox()
+        self.channel.setObjectName("bridgecorr_channel")
+        self.channel.setToolTip("Which channels of the moving image to warp")
+        row.addWidget(self.channel, 1)
+        self.warp = primary(
+            "Warp",
+            "Bring the moving image onto the fixed image's voxels, as a new layer",
+            name="bridgecorr_warp",
+        )
+        self.warp.clicked.connect(self.start_warp)
+        row.addWidget(self.warp, 1)
+        self.body.addLayout(row)
+        self.show_residuals = QCheckBox("Show residuals as arrows")
+        self.show_residuals.setObjectName("bridgecorr_residuals")
+        self.show_residuals.setToolTip(
+            "From each fixed landmark to where its moving partner lands (µm, true to scale)"
+        )
+        self.show_residuals.toggled.connect(self._on_residuals)
+        self.body.addWidget(self.show_residuals)
+        grid = QGridLayout()
+        grid.setSpacing(4)
+        actions: dict[str, Callable[[], None]] = {
+            "table": self.save_table,
+            "report": self.save_report,
+            "session": self.save_session,
+            "landmarks": self.save_landmarks,
+            "transform": self.save_transform,
+        }
+        grid.addWidget(QLabel("Save"), 0, 0)
+        self.saves = {}
+        for number, (key, text, tip) in enumerate(_SAVES):
+            made = button(text, tip, name=f"bridgecorr_save_{key}")
+            made.clicked.connect(actions[key])
+            grid.addWidget(made, number // 3, 1 + number % 3)
+            self.saves[key] = made
+        self.body.addLayout(grid)
+        self.progress = ProgressLine()
+        self.progress.cancel_asked.connect(self._on_cancel)
+        self.progress.hide()
+        self.body.addWidget(self.progress)
+        for signal in (session.layers_changed, session.images_changed, session.landmarks_changed):
+            lifeline.connect(signal, self.refresh)
+        lifeline.connect(session.fit_changed, self._on_fit_changed)
+        self.refresh()
+
+    # -- showing ---------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Offer what can be done now."""
+        try:
+            moving = self._session.image("moving")
+        except BridgecorrError:
+            moving = None
+        names = [] if moving is None else [c.name for c in moving.channels]
+        if [self.channel.itemText(i) for i in range(1, self.channel.count())] != names:
+            self.channel.clear()
+            self.channel.addItem("all channels" if len(names) > 1 else "all")
+            self.channel.addItems(names)
+        is_idle = self._lifeline.job is None or not self._is_working
+        has_images = all(self._session.image_layer(side) is not None for side in SIDES)
+        has_fit = self._session.fit is not None
+        self.warp.setEnabled(is_idle and has_images and has_fit)
+        for key in ("table", "report"):
+            self.saves[key].setEnabled(is_idle and has_images and has_fit)
+        self.saves["session"].setEnabled(is_idle and has_images and has_fit)
+        self.saves["transform"].setEnabled(has_fit)
+        self.saves["landmarks"].setEnabled(len(self._session.landmarks) > 0)
+        self.show_residuals.setEnabled(has_fit or self.show_residuals.isChecked())
+
+    @property
+    def _is_working(self) -> bool:
+        return not self.progress.isHidden()
+
+    # -- warping ---------------------------------------------------------------------------------
+
+    def start_warp(self) -> None:
+        """Warp in a job: into memory, or into a file where memory would not do."""
+        pair = self._pair()
+        if pair is None:
+            return
+        chosen = self.channel.currentIndex() - 1
+        channel = None if chosen < 0 else chosen
+        need = outputs.warped_bytes(pair, channel)
+        if need <= outputs.LARGEST_IN_MEMORY_BYTES:
+            self._start(partial(outputs.warp_in_memory, pair, channel), self._add_warped)
+            return
+        path = self._ask_path(
+            f"The result takes {need / 1e9:.1f} GB: where to write it",
+            "registered.ome.zarr",
+            "OME-Zarr (*.ome.zarr)",
+        )
+        if path is not None:
+            self._start(partial(outputs.warp_to_file, pair, channel, path), self._open_warped)
+
+    def _open_warped(self, path: Path) -> None:
+        try:
+            self._add_warped(open_image(path))
+        except BridgecorrError as error:
+            self._session.told.emit(str(error), True)
+
+    def _add_warped(self, image: SpatialImage) -> None:
+        viewer, fixed = self._session.viewer, self._session.image_layer("fixed")
+        if viewer is None:
+            return
+        is_upright = fixed is not None and is_shown_upright(fixed)
+        for data, arguments, kind in image_to_layers(image, upright=is_upright):
+            if kind == "image":
+                arguments["blending"] = "additive"
+            layer = Layer.create(data, arguments, kind)
+            self._session.add_result(layer)
+            viewer.layers.insert(self._place_below_points(), layer)
+        show_view(self._session, "both")
+        self._session.told.emit(f"{image.name}: added on the fixed image's grid.", False)
+
+    def _place_below_points(self) -> int:
+        """Landmarks and arrows stay on top."""
+        viewer = self._session.viewer
+        assert viewer is not None  # both callers have asked
+        ours = [i for side in SIDES if (i := self._session.point_layer(side)) is not None]
+        return min((viewer.layers.index(i) for i in ours), default=len(viewer.layers))
+
+    # -- residuals -------------------------------------------------------------------------------
+
+    def _on_fit_changed(self) -> None:
+        self.refresh()
+        if self.show_residuals.isChecked():
+            self._ask_for_residuals()
+
+    def _on_residuals(self, checked: bool) -> None:
+        if checked:
+            self._ask_for_residuals()
+        else:
+            self._residuals.drop()
+            self._remove_residuals()
+
+    def _ask_for_residuals(self) -> None:
+        fit, fixed = self._session.fit, self._session.point_layer("fixed")
+        if fit is None or fixed is None:
+            self._remove_residuals()
+            return
+        # the points' own scale: the sliders step by the smallest of any layer
+        frame, scale = frame_of(fixed), float(fixed.scale[-1])
+        self._residuals.ask(lambda: (residual_vectors(fit, frame), frame, scale))
+
+    def _show_residuals(self, answer: tuple[Any, Any, float]) -> None:
+        viewer = self._session.viewer
+        if viewer is None or self._lifeline.is_over or not self.show_residuals.isChecked():
+            return
+        vectors, frame, scale = answer
+        self._remove_residuals()
+        if len(vectors):
+            active = viewer.layers.selection.active
+            arguments = residual_arguments(vectors, frame, scale)
+            viewer.add_layer(Vectors(vectors / scale, **arguments))
+            viewer.layers.selection.active = active
+
+    def _remove_residuals(self) -> None:
+        viewer = self._session.viewer
+        for layer in list(viewer.layers) if viewer is not None else ():
+            if is_residual_layer(layer):
+                viewer.layers.remove(layer)
+
+    # -- saving ----------------------------------------------------------------------------------
+
+    def save_table(self) -> None:
+        """Ask where, and write the voxel table in a job."""
+        pair = self._pair()
+        path = None if pair is None else self._ask_path("Save table", "voxels.parquet", _TABLES)
+        if path is not None:
+            self._start(partial(outputs.save_table, pair, path), self._tell_saved)
+
+    def save_report(self) -> None:
+        """Ask where, and write the report in a job."""
+        pair = self._pair()
+        path = (
+            None if pair is None else self._ask_path("Save report", "report.html", "HTML (*.html)")
+        )
+        if path is not None:
+            self._start(partial(outputs.save_report, pair, path), self._tell_saved)
+
+    def save_session(self) -> None:
+        """Ask where, and write what repeats this registration."""
+        pair = self._pair()
+        if pair is None:
+            return
+        try:
+            outputs.require_file(pair.fixed, "fixed")
+            outputs.require_file(pair.moving, "moving")
+        except SessionError as error:
+            self._session.told.emit(str(error), True)
+            return
+        path = self._ask_path("Save session", "session.json", "Session (*.json)")
+        if path is not None:
+            landmarks = self._session.landmarks
+            self._start(partial(_session_file, pair, landmarks, path), self._tell_saved)
+
+    def save_landmarks(self) -> None:
+        """Ask where, and write the pairs."""
+        path = self._ask_path("Save landmarks", "landmarks.csv", "CSV (*.csv)")
+        if path is not None:
+            landmarks = self._session.landmarks
+            self._start(partial(_landmark_file, landmarks, path), self._tell_saved)
+
+    def save_transform(self) -> None:
+        """Ask where, and write the transform."""
+        fit = self._session.fit
+        path = (
+            None
+            if fit is None
+            else self._ask_path("Save transform", "transform.json", "Transform (*.json)")
+        )
+        if fit is not None and path is not None:
+            self._start(partial(_transform_file, fit, path), self._tell_saved)
+
+    def _tell_saved(self, path: Path) -> None:
+        self._session.told.emit(f"Saved {path}", False)
+
+    def _ask_path(self, title: str, name: str, kinds: str) -> Path | None:
+        chosen, kind = QFileDialog.getSaveFileName(self, title, name, kinds)
+        if not chosen:
+            return None
+        ending = (kind or kinds).split("(*")[-1].split(")")[0]
+        # a name without an ending gets that of the kind that was chosen
+        return Path(chosen if Path(chosen).suffix else chosen + ending)
+
+    # -- jobs ------------------------------------------------------------------------------------
+
+    def _pair(self) -> outputs.Pair | None:
+        """Images and fit as they are now; None, with a message, if something lacks."""
+        try:
+            fixed, moving = (self._session.image(side) for side in SIDES)
+        except BridgecorrError as error:
+            self._session.told.emit(str(error), True)
+            return None
+        fit = self._session.fit
+        if fixed is None or moving is None or fit is None:
+            self._session.told.emit("Choose both images and fit landmarks first.", True)
+            return None
+        return outputs.Pair(fixed, moving, fit)
+
+    def _start(self, work: Callable[[Progress], Any], then: Callable[[Any], None]) -> None:
+        if self._is_working:
+            self._session.told.emit("Wait for the work that is going on, or cancel it.", True)
+            return
+        job = Job(work)
+        job.began.connect(self.progress.begin)
+        job.advanced.connect(self.progress.advance)
+        job.succeeded.connect(partial(self._on_succeeded, then))
+        job.failed.connect(self._on_failed)
+        job.cancelled.connect(self._on_cancelled)
+        job.ended.connect(self._on_ended)
+        self.progress.begin("working", 0)
+        self.progress.show()
+        self._lifeline.start(job)
+        self.refresh()
+
+    def _on_succeeded(self, then: Callable[[Any], None], answer: Any) -> None:
+        if not self._lifeline.is_over:
+            then(answer)
+
+    def _on_failed(self, reason: str) -> None:
+        if not self._lifeline.is_over:
+            self._session.told.emit(for_the_window(reason), True)
+
+    def _on_cancelled(self) -> None:
+        if not self._lifeline.is_over:
+            self._session.told.emit("Cancelled; nothing was left behind.", False)
+
+    def _on_ended(self) -> None:
+        self.progress.hide()
+        self.refresh()
+
+    def _on_cancel(self) -> None:
+        if self._lifeline.job is not None:
+            self._lifeline.job.cancel()
+
+
+def _session_file(
+    pair: outputs.Pair, landmarks: LandmarkSet, path: Path, progress: Progress
+) -> Path:
+    progress.begin("saving the session", 0)
+    return outputs.save_session_file(pair.fixed, pair.moving, landmarks, pair.fit.options, path)
+
+
+def _landmark_file(landmarks: LandmarkSet, path: Path, progress: Progress) -> Path:
+    progress.begin("saving landmarks", 0)
+    write_landmarks(landmarks, path)
+    return path
+
+
+def _transform_file(fit: Fit, path: Path, progress: Progress) -> Path:
+    progress.begin("saving the transform", 0)
+    return outputs.save_transform(fit, path)

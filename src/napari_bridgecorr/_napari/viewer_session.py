@@ -1,0 +1,428 @@
+"""What one viewer is working on. Widgets meet here and never talk to each other.
+
+A session knows its viewer by weak reference only, and is connected to it only while a widget is
+attached; it holds layers by weak reference, so that a removed layer is gone.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Labels, Points
+from napari.layers.base import ActionType
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from ..errors import BridgecorrError, FitError, one_line
+from ..fitting import Fit, FitOptions, fit
+from ..image import SpatialImage
+from ..landmarks import LandmarkSet, Side
+from .frames import ImageTag, tag_of, um_per
+from .jobs import LatestAnswer
+from .landmark_layers import SIDES, assign_ids, points_to_landmarks, raw_ids, set_features, side_of
+from .layers import image_of_layer
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+    from napari.utils.events import Event
+    from napari.viewer import Viewer
+
+# one drag or one paste makes many events
+_SETTLE_MS = 40
+_PLACE_EVENTS = ("scale", "translate", "rotate", "shear", "affine", "units")
+
+_sessions: weakref.WeakKeyDictionary[Any, ViewerSession] = weakref.WeakKeyDictionary()
+
+
+def session_of(viewer: Viewer) -> ViewerSession:
+    """The one session of a viewer; napari hands widgets a proxy of it, which is looked through."""
+    viewer = getattr(viewer, "__wrapped__", viewer)
+    if viewer not in _sessions:
+        _sessions[viewer] = ViewerSession(viewer)
+    return _sessions[viewer]
+
+
+class ViewerSession:
+    """Which layers are fixed and moving, their landmarks, and the fit of these.
+
+    Signals (all in the GUI thread): `layers_changed` (the list or its names), `images_changed`,
+    `landmarks_changed`, `fit_changed`, `point_added` (side and id of a point just added by hand),
+    `told` (a message for the user, and whether it is a complaint).
+    """
+
+    layers_changed = Signal()
+    images_changed = Signal()
+    landmarks_changed = Signal()
+    fit_changed = Signal()
+    point_added = Signal(str, str)
+    told = Signal(str, bool)  # a message, and whether it is a complaint
+
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = weakref.ref(viewer)
+        self._users = 0
+        self._image_layers: dict[Side, weakref.ref[Layer] | None] = dict.fromkeys(SIDES)
+        self._point_layers: dict[Side, weakref.ref[Points] | None] = dict.fromkeys(SIDES)
+        self._options = FitOptions()
+        self._landmarks = LandmarkSet()
+        self._fit: Fit | None = None
+        self._fit_error = ""
+        self._asked: tuple[Any, ...] | None = None
+        self._settle = QTimer()
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(_SETTLE_MS)
+        self._fits = LatestAnswer()
+        self._results: weakref.WeakSet[Layer] = weakref.WeakSet()
+
+    # -- being used ------------------------------------------------------------------------------
+
+    def attach(self) -> None:
+        """A widget begins to use the session."""
+        self._users += 1
+        viewer = self._viewer()
+        if self._users > 1 or viewer is None:
+            return
+        self._settle.timeout.connect(self._read_landmarks)
+        self._fits.answered.connect(self._take_fit)
+        events = viewer.layers.events
+        events.inserted.connect(self._on_inserted)
+        events.removed.connect(self._on_removed)
+        events.reordered.connect(self._on_listed)
+        events.renamed.connect(self._on_listed)
+        for layer in viewer.layers:
+            self._watch(layer)
+        self._forget_gone_layers()
+        self._guess_roles()
+        self._read_landmarks()
+
+    def detach(self) -> None:
+        """A widget is gone. With the last one every callback is disconnected."""
+        self._users -= 1
+        if self._users:
+            return
+        self._settle.stop()
+        self._settle.timeout.disconnect(self._read_landmarks)
+        self._fits.answered.disconnect(self._take_fit)
+        self._fits.drop()
+        self._asked = None
+        viewer = self._viewer()
+        if viewer is None:
+            return
+        events = viewer.layers.events
+        events.inserted.disconnect(self._on_inserted)
+        events.removed.disconnect(self._on_removed)
+        events.reordered.disconnect(self._on_listed)
+        events.renamed.disconnect(self._on_listed)
+        for layer in viewer.layers:
+            self._unwatch(layer)
+
+    @property
+    def viewer(self) -> Viewer | None:
+        """The viewer, unless it has been closed and let go."""
+        return self._viewer()
+
+    # -- images ----------------------------------------------------------------------------------
+
+    def image_layers(self) -> list[Layer]:
+        """One layer for every image in the viewer: the first of its channels."""
+        viewer = self._viewer()
+        found: list[Layer] = []
+        seen: set[int] = set()
+        for layer in viewer.layers if viewer is not None else ():
+            if not isinstance(layer, (Image, Labels)):
+                continue
+            tag = tag_of(layer)
+            mark = id(tag.image) if isinstance(tag, ImageTag) else id(layer)
+            if mark not in seen:
+                seen.add(mark)
+                found.append(layer)
+        return found
+
+    def channel_layers(self, side: Side) -> list[Layer]:
+        """Every layer of the image on one side."""
+        chosen, viewer = self.image_layer(side), self._viewer()
+        if chosen is None or viewer is None:
+            return []
+        tag = tag_of(chosen)
+        if not isinstance(tag, ImageTag):
+            return [chosen]
+        return [
+            layer
+            for layer in viewer.layers
+            if isinstance(other := tag_of(layer), ImageTag) and other.image is tag.image
+        ]
+
+    def image_layer(self, side: Side) -> Layer | None:
+        """The layer that stands for the image on one side."""
+        reference = self._image_layers[side]
+        return None if reference is None else reference()
+
+    def image(self, side: Side) -> SpatialImage | None:
+        """The image on one side, at the place where its layer is.
+
+        Raises
+        ------
+        GeometryError
+            If the layer's transform describes no volume.
+        """
+        layer = self.image_layer(side)
+        return None if layer is None else image_of_layer(layer)
+
+    def set_image_layer(self, side: Side, layer: Layer | None) -> None:
+        """Choose the image of one side by any of its layers."""
+        if layer is self.image_layer(side):
+            return
+        self._image_layers[side] = None if layer is None else weakref.ref(layer)
+        self.images_changed.emit()
+        self._settle.start()
+
+    def add_result(self, layer: Layer) -> None:
+        """Remember a layer that was registered to the fixed image."""
+        self._results.add(layer)
+
+    def result_layers(self) -> list[Layer]:
+        """The layers registered to the fixed image that are still in the viewer."""
+        viewer = self._viewer()
+        return [] if viewer is None else [i for i in viewer.layers if i in self._results]
+
+    # -- landmarks -------------------------------------------------------------------------------
+
+    def all_point_layers(self) -> list[Points]:
+        """Every Points layer of the viewer."""
+        viewer = self._viewer()
+        if viewer is None:
+            return []
+        return [layer for layer in viewer.layers if isinstance(layer, Points)]
+
+    def point_layer(self, side: Side) -> Points | None:
+        """The Points layer that marks one side."""
+        reference = self._point_layers[side]
+        return None if reference is None else reference()
+
+    def set_point_layer(self, side: Side, layer: Points | None) -> None:
+        """Choose the Points layer of one side."""
+        if layer is self.point_layer(side):
+            return
+        self._point_layers[side] = None if layer is None else weakref.ref(layer)
+        self.layers_changed.emit()
+        self._settle.start()
+
+    def swap(self) -> None:
+        """Exchange fixed and moving, images and points alike."""
+        for roles in (self._image_layers, self._point_layers):
+            roles["fixed"], roles["moving"] = roles["moving"], roles["fixed"]
+        self.layers_changed.emit()
+        self.images_changed.emit()
+        self._read_landmarks()
+
+    @property
+    def landmarks(self) -> LandmarkSet:
+        """The landmarks as they were last read from the layers."""
+        return self._landmarks
+
+    def set_enabled(self, landmark_id: str, enabled: bool) -> None:
+        """Use a landmark in fits, or leave it out."""
+        self._set_feature(landmark_id, "enabled", enabled)
+
+    def set_name(self, landmark_id: str, name: str) -> None:
+        """Rename a landmark."""
+        self._set_feature(landmark_id, "name", name)
+
+    def read_now(self) -> None:
+        """Read the landmarks without waiting for the layers to settle."""
+        self._settle.stop()
+        self._read_landmarks()
+
+    # -- the fit ---------------------------------------------------------------------------------
+
+    @property
+    def options(self) -> FitOptions:
+        """What to fit."""
+        return self._options
+
+    def set_options(self, options: FitOptions) -> None:
+        """Choose what to fit."""
+        if options != self._options:
+            self._options = options
+            self._ask_for_fit()
+
+    @property
+    def fit(self) -> Fit | None:
+        """The fit of the landmarks as they are; None while it is worked out or impossible."""
+        return self._fit
+
+    @property
+    def fit_error(self) -> str:
+        """Why there is no fit; "" if there is one or it is being worked out."""
+        return self._fit_error
+
+    @property
+    def is_fitting(self) -> bool:
+        """Whether a fit is being worked out."""
+        return self._fits.is_busy
+
+    def refit(self) -> None:
+        """Fit the landmarks as they are now, changed or not; `fit_changed` follows."""
+        self._asked = None
+        self.read_now()
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _set_feature(self, landmark_id: str, column: str, value: Any) -> None:
+        for side in SIDES:
+            layer = self.point_layer(side)
+            if layer is None or landmark_id not in raw_ids(layer):
+                continue
+            default = True if column == "enabled" else ""
+            table = layer.features
+            values = list(table[column]) if column in table else [default] * len(table)
+            row = raw_ids(layer).index(landmark_id)
+            values[row] = value
+            set_features(layer, **{column: values})
+            if column == "enabled":
+                symbols = layer.symbol
+                symbols[row] = "disc" if value else "x"
+                layer.symbol = symbols
+        self._settle.start()
+
+    def _read_landmarks(self) -> None:
+        fixed, moving = (self.point_layer(side) for side in SIDES)
+        before = self._landmarks
+        assign_ids(fixed, moving)
+        self._landmarks = points_to_landmarks(fixed, moving, self._unknown_units())
+        if self._landmarks != before:
+            self.landmarks_changed.emit()
+        self._ask_for_fit()
+
+    def _unknown_units(self) -> tuple[float, float]:
+        """What a Points layer without units counts in: the unit of the image that it marks."""
+        factors = [1.0, 1.0]
+        for number, side in enumerate(SIDES):
+            layer = self.image_layer(side)
+            if layer is not None:
+                factors[number] = um_per(str(layer.units[-1]))
+        return factors[0], factors[1]
+
+    def _ask_for_fit(self) -> None:
+        question = _question(self._landmarks, self._options)
+        if question == self._asked:
+            return
+        self._asked = question
+        pairs, options = self._landmarks.pairs(), self._options
+        self._fit, self._fit_error = None, ""
+        self._fits.ask(lambda: _answer(question, lambda: fit(pairs, options)))
+
+    def _take_fit(self, answer: tuple[Any, Fit | None, str]) -> None:
+        question, result, error = answer
+        if question != self._asked:
+            return
+        self._fit, self._fit_error = result, error
+        self.fit_changed.emit()
+
+    def _watch(self, layer: Layer) -> None:
+        for name in _PLACE_EVENTS:
+            getattr(layer.events, name).connect(self._on_placed)
+        if isinstance(layer, Points):
+            layer.events.data.connect(self._on_points)
+            layer.events.features.connect(self._on_features)
+
+    def _unwatch(self, layer: Layer) -> None:
+        for name in _PLACE_EVENTS:
+            getattr(layer.events, name).disconnect(self._on_placed)
+        if isinstance(layer, Points):
+            layer.events.data.disconnect(self._on_points)
+            layer.events.features.disconnect(self._on_features)
+
+    def _on_inserted(self, event: Event) -> None:
+        self._watch(event.value)
+        self._guess_roles()
+        self.layers_changed.emit()
+
+    def _on_removed(self, event: Event) -> None:
+        self._unwatch(event.value)
+        self._forget_gone_layers(event.value)
+        self.layers_changed.emit()
+        self.images_changed.emit()
+        self._settle.start()
+
+    def _on_listed(self, event: Event) -> None:  # noqa: ARG002 - napari passes it
+        self.layers_changed.emit()
+
+    def _on_placed(self, event: Event) -> None:
+        if any(event.source is self.image_layer(side) for side in SIDES):
+            self.images_changed.emit()
+        self._settle.start()
+
+    def _on_features(self, event: Event) -> None:  # noqa: ARG002 - napari passes it
+        self._settle.start()
+
+    def _on_points(self, event: Event) -> None:
+        mine = [side for side in SIDES if event.source is self.point_layer(side)]
+        self._settle.start()
+        if mine and event.action == ActionType.ADDED and len(event.data_indices) == 1:
+            # napari is in the midst of adding: the id is given, and told, when it has finished
+            QTimer.singleShot(0, _weak_call(self, mine[0]))
+
+    def tell_of_added_point(self, side: Side) -> None:
+        """Give the newest point of a side its id and say so."""
+        layer = self.point_layer(side)
+        if layer is None or not self._users or not len(layer.data):
+            return
+        self.read_now()
+        self.point_added.emit(side, raw_ids(layer)[-1])
+
+    def _forget_gone_layers(self, removed: Layer | None = None) -> None:
+        viewer = self._viewer()
+        present = [] if viewer is None else list(viewer.layers)
+        for side in SIDES:
+            image, points = self.image_layer(side), self.point_layer(side)
+            if image is not None and (image is removed or image not in present):
+                # another channel of the same image may still be there
+                siblings = [i for i in self.channel_layers(side) if i is not removed]
+                self._image_layers[side] = weakref.ref(siblings[0]) if siblings else None
+            if points is not None and (points is removed or points not in present):
+                self._point_layers[side] = None
+
+    def _guess_roles(self) -> None:
+        """Fill what nobody chose: points by their side, of two images the coarser one is fixed."""
+        changed = False
+        for layer in self.all_point_layers():
+            side = side_of(layer)
+            if side is not None and self.point_layer(side) is None:
+                self._point_layers[side] = weakref.ref(layer)
+                changed = True
+        images = self.image_layers()
+        if len(images) == 2 and all(self.image_layer(side) is None for side in SIDES):
+            try:
+                images.sort(key=lambda i: -image_of_layer(i).grid.voxel_volume_um3)
+            except BridgecorrError:
+                return  # the user chooses, and is then told what is wrong with the layer
+            for side, layer in zip(SIDES, images, strict=True):
+                self._image_layers[side] = weakref.ref(layer)
+            self.images_changed.emit()
+        if changed:
+            self._settle.start()
+
+
+def _weak_call(session: ViewerSession, side: Side) -> Callable[[], None]:
+    reference = weakref.ref(session)
+
+    def call() -> None:
+        alive = reference()
+        if alive is not None:
+            alive.tell_of_added_point(side)
+
+    return call
+
+
+def _question(landmarks: LandmarkSet, options: FitOptions) -> tuple[Any, ...]:
+    used = tuple(m for m in landmarks if m.enabled and m.is_pair)
+    return used, options
+
+
+def _answer(question: Any, work: Callable[[], Fit]) -> tuple[Any, Fit | None, str]:
+    try:
+        return question, work(), ""
+    except FitError as error:
+        return question, None, one_line(error)

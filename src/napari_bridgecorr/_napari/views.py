@@ -1,0 +1,143 @@
+"""What the canvas shows: one image of the pair or both, and where it looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from napari.layers import Points
+
+from ..landmarks import Point, Side
+from .frames import (
+    METADATA_KEY,
+    SPATIAL_UNITS,
+    ImageTag,
+    LandmarkTag,
+    canvas_position,
+    frame_of,
+    place_layer,
+    same_place,
+    tag_of,
+    um_per,
+    upright_frame,
+)
+from .landmark_layers import SIDES, to_shown, world_points
+from .layers import image_of_layer, show_upright
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+    from napari.viewer import Viewer
+
+    from .viewer_session import ViewerSession
+
+View = Literal["fixed", "moving", "both"]
+
+
+def show_view(session: ViewerSession, view: View) -> None:
+    """Show one side alone, ready to click, or the overlay: fixed with what was registered to it.
+
+    Before anything is registered the overlay shows both images. Layers that belong to neither side
+    are left as they are.
+    """
+    viewer = session.viewer
+    if viewer is None:
+        return
+    results = session.result_layers()
+    shown: dict[Side, bool] = {
+        "fixed": view != "moving",
+        "moving": view == "moving" or (view == "both" and not results),
+    }
+    for side in SIDES:
+        for layer in (*session.channel_layers(side), session.point_layer(side)):
+            if layer is not None:
+                layer.visible = shown[side]
+    for layer in results:
+        layer.visible = view == "both"
+    points = session.point_layer("moving" if view == "moving" else "fixed")
+    if points is not None:
+        viewer.layers.selection.active = points
+
+
+def look_at(session: ViewerSession, side: Side, world_um: Point | Any) -> None:
+    """Centre the view on a world position of one side's image."""
+    viewer, layer = session.viewer, session.point_layer(side) or session.image_layer(side)
+    if viewer is None or layer is None:
+        return
+    shown = canvas_position(viewer, frame_of(layer), np.asarray(world_um)[None])
+    n = viewer.dims.ndim
+    point = list(viewer.dims.point)
+    point[max(0, n - 3) :] = shown[-min(n, 3) :]
+    if viewer.dims.ndisplay == 2:
+        hidden = [axis for axis in viewer.dims.not_displayed if axis >= n - 3]
+        viewer.dims.set_point(hidden, [point[axis] for axis in hidden])
+    centre = [point[axis] for axis in viewer.dims.displayed]
+    viewer.camera.center = tuple([0.0] * (3 - len(centre)) + centre)
+
+
+def frame_view(session: ViewerSession, side: Side) -> None:
+    """Fit the view to the image of one side, at its middle plane."""
+    viewer, image, layers = session.viewer, session.image(side), session.channel_layers(side)
+    if viewer is None or image is None or not layers:
+        return
+    look_at(session, side, image.grid.centre_um)
+    viewer.fit_to_view(layers=layers)
+
+
+def show_images_upright(session: ViewerSession, upright: bool) -> None:
+    """Show each image along its own axes from 0, or both at their places in the world.
+
+    Landmarks follow their image, and so do other layers on the same grid (results).
+    """
+    viewer = session.viewer
+    if viewer is None:
+        return
+    for side in SIDES:
+        image, points = session.image(side), session.point_layer(side)
+        if image is None:
+            continue
+        for layer in list(viewer.layers):
+            tag = tag_of(layer)
+            if isinstance(tag, ImageTag) and tag.image.grid == image.grid:
+                show_upright(layer, upright)
+        chosen = session.image_layer(side)
+        if chosen is not None and not isinstance(tag_of(chosen), ImageTag):
+            show_upright(chosen, upright)
+        if points is not None:
+            frame = upright_frame(image.grid) if upright else np.eye(4)
+            move_points_to_frame(points, side, frame)
+
+
+def move_points_to_frame(points: Points, side: Side, frame: Any) -> None:
+    """Show the same world positions through another frame."""
+    world = world_points(points)
+    if points.ndim != 3:
+        return  # a layer of other axes is left where its maker put it
+    points.metadata = {**points.metadata, METADATA_KEY: LandmarkTag(side, frame)}
+    points.units = SPATIAL_UNITS
+    scale = float(points.scale[-1])
+    place_layer(points, np.diag([scale, scale, scale, 1.0]))
+    points.data = to_shown(frame, world) / scale
+
+
+def are_upright(session: ViewerSession) -> bool:
+    """Whether every chosen image is shown along its own axes."""
+    layers = [session.image_layer(side) for side in SIDES]
+    return all(is_shown_upright(layer) for layer in layers if layer is not None)
+
+
+def is_shown_upright(layer: Layer) -> bool:
+    """Whether an image's layer is shown along its own axes, from 0."""
+    return same_place(frame_of(layer), upright_frame(image_of_layer(layer).grid))
+
+
+def show_depth(viewer: Viewer, half_depth_um: float) -> None:
+    """Show points within `half_depth_um` above and below the current slice."""
+    n = viewer.dims.ndim
+    if n < 3:
+        return
+    units = viewer.layers.extent.units
+    factor = 1.0 if units is None or len(units) < 3 else um_per(str(units[-3]))
+    margins = list(viewer.dims.margin_left)
+    margins[n - 3 :] = [half_depth_um / factor] * 3
+    viewer.dims.margin_left = tuple(margins)
+    viewer.dims.margin_right = tuple(margins)

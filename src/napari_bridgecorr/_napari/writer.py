@@ -1,0 +1,85 @@
+"""napari's writer hooks: landmark pairs as CSV, images with their place in the world."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from napari.layers import Layer, Points
+
+from ..errors import WriteError
+from ..io.landmark_csv import write_landmarks
+from ..io.writers import write_image
+from .frames import METADATA_KEY, ImageTag
+from .landmark_layers import SIDES, points_to_landmarks, side_of
+from .layers import LayerData, image_of_layer
+
+
+def write_landmark_layers(path: str, layers: list[LayerData]) -> list[str]:
+    """Write one Points layer, or a fixed and a moving one, as a landmark CSV.
+
+    Raises
+    ------
+    WriteError
+        If two layers mark the same side, or the file cannot be written.
+    """
+    place = Path(path)
+    points = [_layer(data) for data in layers]
+    sides = dict.fromkeys(SIDES)
+    unknown = []
+    for layer in points:
+        side = side_of(layer)
+        if side is None:
+            unknown.append(layer)
+        elif sides[side] is not None:
+            raise WriteError(
+                place, f"two layers hold {side} landmarks", "select one fixed and one moving layer"
+            )
+        else:
+            sides[side] = layer
+    for layer in unknown:  # in the order of the list: the first free side
+        free = next(side for side in SIDES if sides[side] is None)
+        sides[free] = layer
+    write_landmarks(points_to_landmarks(sides["fixed"], sides["moving"]), place)
+    return [path]
+
+
+def write_image_layers(path: str, layers: list[LayerData]) -> list[str]:
+    """Write image layers: all channels of one image, or one layer.
+
+    Raises
+    ------
+    WriteError
+        If the layers belong to different images, or the file cannot be written.
+    """
+    place = Path(path)
+    shown = [_layer(data) for data in layers]
+    images = [image_of_layer(layer) for layer in shown]
+    image = images[0]
+    if len(shown) > 1 and any(i is not image for i in images):
+        raise WriteError(
+            place, "the layers belong to different images", "save the layers of one image at a time"
+        )
+    tag = shown[0].metadata.get(METADATA_KEY)
+    if len(shown) < len(image.channels) and isinstance(tag, ImageTag):
+        numbers = sorted(layer.metadata[METADATA_KEY].channel for layer in shown)
+        image = replace(
+            image,
+            levels=tuple(level[:, numbers] for level in image.levels),
+            channels=tuple(image.channels[n] for n in numbers),
+        )
+    write_image(image, place)
+    return [path]
+
+
+def _layer(data: LayerData) -> Any:
+    """The layer again: napari hands its writers only data and attributes."""
+    values, attributes, kind = data
+    if kind == "points":
+        return Points(values, **_without_selection(attributes))
+    return Layer.create(values, attributes, kind)
+
+
+def _without_selection(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in attributes.items() if k not in ("properties", "property_choices")}
