@@ -118,7 +118,7 @@ def draw_error(
 ) -> Figure:
     """Histogram of predicted errors, a map of them, and the true errors where they are known."""
     panels = 1 + (error_map is not None) + (truth_um is not None)
-    figure = new_figure((6.0, 9.5, 11.0)[panels - 1], 3.8)
+    figure = new_figure((9.5, 9.5, 11.0)[panels - 1], 3.0 if panels == 1 else 3.8)
     row = figure.subplots(1, panels, squeeze=False)[0]
     both = [predicted_um] if truth_um is None else [predicted_um, truth_um]
     top = max(float(np.percentile(v, 99.8)) for v in both)
