@@ -46,7 +46,9 @@ def interpolate(
         for i in range(chunk * n // n_chunks, (chunk + 1) * n // n_chunks):
             z, y, x = positions[i, 0], positions[i, 1], positions[i, 2]
             inside = (
-                -0.5 <= z <= last_z + 0.5 and -0.5 <= y <= last_y + 0.5 and -0.5 <= x <= last_x + 0.5
+                -0.5 <= z <= last_z + 0.5
+                and -0.5 <= y <= last_y + 0.5
+                and -0.5 <= x <= last_x + 0.5
             )
             if not inside:  # NaN too
                 for c in range(n_channels):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import dask.array as da
+import dask.array
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +15,8 @@ from ..geometry import Grid
 from ..image import SpatialImage
 from ..transform import Transform
 from .sampler import PullSampler
+
+_map_blocks: Callable[..., Any] = dask.array.map_blocks  # dask states no types
 
 _CHUNK = (32, 256, 256)
 
@@ -57,16 +59,20 @@ def resample(
             raise GeometryError(f"{moving.name} has {moving.n_times} time points, no {time}")
     sampler = PullSampler(moving, transform, grid, interpolation, channels)
     shape = (len(chosen_times), len(sampler.channels), *grid.shape)
-    chunks = (1, len(sampler.channels), *(min(a, b) for a, b in zip(_CHUNK, grid.shape, strict=True)))
+    chunks = (
+        (1,) * shape[0],
+        (shape[1],),
+        *(_cuts(size, step) for size, step in zip(grid.shape, _CHUNK, strict=True)),
+    )
 
     def compute(block_info: Any = None) -> NDArray[Any]:
         (t, _), _, *space = block_info[None]["array-location"]
         start, stop = [s[0] for s in space], [s[1] for s in space]
         return sampler.block(chosen_times[t], start, stop).values[None]
 
-    data = da.map_blocks(
+    data = _map_blocks(
         compute,
-        chunks=da.core.normalize_chunks(chunks, shape),
+        chunks=chunks,
         dtype=sampler.dtype,
         meta=np.empty((0,) * 5, sampler.dtype),
     )
@@ -79,3 +85,8 @@ def resample(
         time_step_s=moving.time_step_s,
         metadata={"interpolation": sampler.interpolation, "samples": list(sampler.samples)},
     )
+
+
+def _cuts(size: int, step: int) -> tuple[int, ...]:
+    """Lengths of the chunks along one axis."""
+    return tuple(min(step, size - start) for start in range(0, size, step))

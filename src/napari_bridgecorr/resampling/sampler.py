@@ -111,10 +111,8 @@ class PullSampler:
         if interpolation == "mean":
             self.samples = samples or _enough_samples(steps)
             # along an axis on which the moving voxel is the larger one, the mean interpolates
-            self._stepped = np.abs(steps).sum(axis=1) > 1
-        self.dtype = np.dtype(
-            np.float32 if np.can_cast(moving.dtype, np.float32) else np.float64
-        )
+            self._stepped = np.abs(steps).sum(axis=1) > 1 - 1e-6
+        self.dtype = np.dtype(np.float32 if np.can_cast(moving.dtype, np.float32) else np.float64)
 
     def block(self, time: int, start: Sequence[int], stop: Sequence[int]) -> Block:
         """Values over the voxels ``start <= index < stop`` of the grid.
@@ -211,21 +209,19 @@ class PullSampler:
         counts: NDArray[np.int64],
     ) -> int:
         """Add one brick's samples; returns how many fell beside the region."""
-        mz, my, mx = self.samples
-        z = _midpoints(first[0], last[0], mz)[:, planes.start : planes.stop].ravel()
-        y = _midpoints(first[1], last[1], my).ravel()
-        x = _midpoints(first[2], last[2], mx).ravel()
-        positions = self._moving_index(z, y, x)
+        _, my, mx = self.samples
+        positions = self._sample_positions(first, last, planes)
         n_z, n_y, n_x = (b - a for a, b in zip(first, last, strict=True))
-        part_sums = np.zeros((len(region), z.size, n_y, n_x))
+        fine_z = n_z * len(planes)
+        part_sums = np.zeros((len(region), fine_z, n_y, n_x))
         part_counts = np.zeros(part_sums.shape, np.int64)
-        missed = np.zeros(z.size * n_y, np.int64)
+        missed = np.zeros(fine_z * n_y, np.int64)
         accumulate(
             positions,
             region,
             box[0],
             np.array(self._moving.grid.shape, np.int64),
-            np.array([z.size, n_y, my, n_x, mx], np.int64),
+            np.array([fine_z, n_y, my, n_x, mx], np.int64),
             self._stepped,
             part_sums,
             part_counts,
@@ -237,6 +233,16 @@ class PullSampler:
             counts += part_counts.reshape(by_plane)[:, :, k]
         return int(missed.sum())
 
+    def _sample_positions(
+        self, first: Sequence[int], last: Sequence[int], planes: range
+    ) -> FloatArray:
+        """Moving indices (n, 3) of one brick's samples."""
+        mz, my, mx = self.samples
+        z = _midpoints(first[0], last[0], mz)[:, planes.start : planes.stop].ravel()
+        y = _midpoints(first[1], last[1], my).ravel()
+        x = _midpoints(first[2], last[2], mx).ravel()
+        return self._moving_index(z, y, x)
+
     def _moving_index(self, z: FloatArray, y: FloatArray, x: FloatArray) -> FloatArray:
         """Moving indices (n, 3) of a lattice of fixed indices, x fastest."""
         return self._transform.map_lattice(
@@ -245,27 +251,41 @@ class PullSampler:
 
     def _moving_box(self, start: Sequence[int], stop: Sequence[int]) -> NDArray[np.int64] | None:
         """Box (2, 3) of moving voxels that a block needs; None if it meets none."""
-        axes = [
-            np.linspace(a - 0.5, b - 0.5, _LATTICE) for a, b in zip(start, stop, strict=True)
-        ]
+        axes = [np.linspace(a - 0.5, b - 0.5, _LATTICE) for a, b in zip(start, stop, strict=True)]
         index = self._moving_index(*axes)
-        known = np.all(np.isfinite(index), axis=1)
         size = np.asarray(self._moving.grid.shape)
-        if not known.any():
-            return None
-        if not known.all():  # the transform's domain ends here: what is beyond cannot be guessed
-            low, high = np.zeros(3), size - 1.0
-        else:
-            low, high = index.min(axis=0), index.max(axis=0)
+        if not np.all(np.isfinite(index)):
+            # the transform's domain ends in or near this block: what lies between cannot be guessed
+            return self._box_of_samples(start, stop)
+        low, high = index.min(axis=0), index.max(axis=0)
+        extent = high - low
         # a fifth of the extent more: the map bends between lattice points
-        slack = _MARGIN + 0.1 * (high - low)
-        if isinstance(self._transform, Affine):
-            slack = np.full(3, float(_MARGIN))
+        affine = isinstance(self._transform, Affine)
+        slack = np.full(3, float(_MARGIN)) if affine else _MARGIN + 0.1 * extent
         low, high = low - slack, high + slack
         if np.any(high < -0.5) or np.any(low > size - 0.5):
-            return None
+            far = np.any(high + extent < -0.5) or np.any(low - extent > size - 0.5)
+            return None if affine or far else self._box_of_samples(start, stop)
         lower = np.clip(np.floor(low), 0, size - 1)
         upper = np.clip(np.ceil(high) + 1, lower + 1, size)
+        return np.array([lower, upper]).astype(np.int64)
+
+    def _box_of_samples(
+        self, start: Sequence[int], stop: Sequence[int]
+    ) -> NDArray[np.int64] | None:
+        """The same box from every sample's own position: exact, and twice the work."""
+        size = np.asarray(self._moving.grid.shape)
+        low, high = np.full(3, np.inf), np.full(3, -np.inf)
+        for brick in _bricks(start, stop, self.samples):
+            index = self._sample_positions(*brick)
+            inside = index[np.all((index >= -0.5) & (index <= size - 0.5), axis=1)]
+            if len(inside):
+                low = np.minimum(low, inside.min(axis=0))
+                high = np.maximum(high, inside.max(axis=0))
+        if not np.all(np.isfinite(low)):
+            return None
+        lower = np.clip(np.floor(low), 0, np.maximum(size - 2, 0))
+        upper = np.clip(np.floor(high) + 2, lower + 1, size)
         return np.array([lower, upper]).astype(np.int64)
 
     def _read(self, time: int, box: NDArray[np.int64]) -> NDArray[Any]:
@@ -290,7 +310,11 @@ class PullSampler:
 def _enough_samples(steps: FloatArray) -> Triple:
     """Samples (z, y, x) per fixed voxel that meet every moving voxel in it."""
     longest = np.abs(steps).max(axis=0)
-    n = np.ceil(np.maximum(longest, np.minimum(_SAMPLES_PER_VOXEL * longest, _PLENTY)) - 1e-9)
+    dense = _SAMPLES_PER_VOXEL * longest
+    # where so many samples divide the voxel evenly, each moving voxel gets its exact weight
+    even = (abs(dense - np.round(dense)) < 1e-6) & (longest <= _PLENTY)
+    wanted = np.where(even, np.round(dense), np.minimum(dense, _PLENTY))
+    n = np.ceil(np.maximum(longest, wanted) - 1e-6)
     z, y, x = (max(2, int(v)) for v in n)
     return z, y, x
 
