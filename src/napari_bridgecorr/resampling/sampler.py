@@ -25,9 +25,10 @@ FloatArray = NDArray[np.float64]
 Triple = tuple[int, int, int]
 
 # Working memory: a block is split until its part of the moving image has at most so many voxels
-# (times channels), and samples are placed in bricks of at most so many.
+# (times channels), and samples are placed in bricks of at most so many, so that their positions
+# stay in the processor's cache.
 _MAX_REGION = 24_000_000
-_MAX_SAMPLES = 600_000
+_MAX_SAMPLES = 131_072
 # pieces that the interpolation loop is shared out in
 _CHUNKS = 64
 # the box round a block is found from its corner lattice; a map bends between lattice points
@@ -50,12 +51,19 @@ class Block:
     ----------
     values : (c, z, y, x) float32 or float64
         NaN where nothing of the voxel is covered.
-    coverage : (c, z, y, x) float32
-        Fraction (0-1) of the voxel's samples that met data.
+    counted : (c, z, y, x) float32 or None
+        Fraction (0-1) of the voxel's samples that met data; None where there is one sample a voxel.
     """
 
     values: NDArray[Any]
-    coverage: NDArray[np.float32]
+    counted: NDArray[np.float32] | None = None
+
+    @property
+    def coverage(self) -> NDArray[np.float32]:
+        """(c, z, y, x) fraction (0-1) of each voxel that the moving image covers."""
+        if self.counted is not None:
+            return self.counted
+        return np.isfinite(self.values).astype(np.float32)
 
 
 class PullSampler:
@@ -123,7 +131,7 @@ class PullSampler:
         box = self._moving_box(start, stop)
         if box is None:
             full = (len(self.channels), *shape)
-            return Block(np.full(full, np.nan, self.dtype), np.zeros(full, np.float32))
+            return Block(np.full(full, np.nan, self.dtype))
         voxels = int(np.prod(box[1] - box[0])) * len(self.channels)
         if voxels > _MAX_REGION and max(shape) > 1:
             return self._split(time, start, stop)
@@ -136,10 +144,10 @@ class PullSampler:
         first_stop[axis] = second_start[axis] = middle
         a = self.block(time, start, first_stop)
         b = self.block(time, second_start, stop)
-        return Block(
-            np.concatenate([a.values, b.values], axis=axis + 1),
-            np.concatenate([a.coverage, b.coverage], axis=axis + 1),
-        )
+        values = np.concatenate([a.values, b.values], axis=axis + 1)
+        if a.counted is None and b.counted is None:
+            return Block(values)
+        return Block(values, np.concatenate([a.coverage, b.coverage], axis=axis + 1))
 
     def _sample(
         self, time: int, start: Sequence[int], stop: Sequence[int], box: NDArray[np.int64]
@@ -150,7 +158,7 @@ class PullSampler:
             values = self._interpolate(region, box, start, stop)
             if values is None:
                 return self._sample(time, start, stop, self._grown(box))
-            return Block(values, np.isfinite(values).astype(np.float32))
+            return Block(values)
         full = (len(self.channels), *shape)
         sums, counts = np.zeros(full), np.zeros(full, np.int64)
         for first, last, planes in _bricks(start, stop, self.samples):
