@@ -32,8 +32,13 @@ def check_pairs(pairs: LandmarkPairs, model: str, dimensions: int) -> None:
         raise FitError(f"the model {model!r} is not one of {', '.join(MODELS)}")
     if dimensions not in (2, 3):
         raise FitError(f"a fit has 2 or 3 dimensions, not {dimensions}")
-    if not np.all(np.isfinite(pairs.fixed_um)) or not np.all(np.isfinite(pairs.moving_um)):
-        raise FitError("a landmark's coordinates are not finite numbers")
+    finite = np.isfinite(np.hstack([pairs.fixed_um, pairs.moving_um])).all(axis=1)
+    if not finite.all():
+        name = pairs.ids[int(np.argmin(finite))]
+        raise FitError(
+            f"the coordinates of landmark {name!r} are not finite numbers: "
+            f"place it again or disable it"
+        )
     needed = _MINIMUM[dimensions][model]
     if len(pairs) < needed:
         raise FitError(
@@ -43,7 +48,7 @@ def check_pairs(pairs: LandmarkPairs, model: str, dimensions: int) -> None:
     if model == "translation":
         return
     for side, points in (("fixed", pairs.fixed_um), ("moving", pairs.moving_um)):
-        _check_distinct(pairs.ids, points, side)
+        _check_distinct(pairs.ids, points[:, 3 - dimensions :], side)
         _check_spread(points, model, dimensions, side)
 
 

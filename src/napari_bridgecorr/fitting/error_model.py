@@ -56,7 +56,7 @@ class SplineErrorModel:
         lam = choose_smoothing(system, pairs.moving_um)
         errors, diagonal = system.leave_one_out(pairs.moving_um, lam)
         self._system = system
-        self._rho = float(np.sum(errors**2 * diagonal[:, None]) / len(pairs))
+        self._rho = float(np.nanmean(np.sum(errors**2, axis=1) * diagonal))
         self._sigma2 = lam * self._rho
         self._estimator = self._weights_matrix(smoothing_um)
 

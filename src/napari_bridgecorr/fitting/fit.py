@@ -108,7 +108,7 @@ def parse_smoothing(text: str | float) -> str | float:
         return "auto"
     try:
         value = float(text)
-    except ValueError:
+    except (TypeError, ValueError):
         value = float("nan")
     if not np.isfinite(value) or value < 0:
         raise FitError(f"smoothing is 'auto' or a number >= 0 in um, not {text!r}")
@@ -126,12 +126,13 @@ def _fit_spline(pairs: LandmarkPairs, options: FitOptions) -> Fit:
     errors, _ = system.leave_one_out(pairs.moving_um, smoothing)
     if options.dimensions == 2:
         shift = pairs.moving_um[:, 0] - pairs.fixed_um[:, 0]
-        errors[:, 0] = (shift.mean() - shift) * len(shift) / (len(shift) - 1)
+        possible = np.isfinite(errors[:, 0])
+        errors[possible, 0] = ((shift - shift.mean()) * len(shift) / (len(shift) - 1))[possible]
     # B y is data minus prediction; the diagnostics give prediction minus data, as the residuals do
     diagnostics = FitDiagnostics(
         pairs.ids,
         spline.map(pairs.fixed_um) - pairs.moving_um,
-        -errors if options.dimensions == 3 else np.column_stack([errors[:, 0], -errors[:, 1:]]),
+        -errors,
         float(np.linalg.cond(system.full_matrix(smoothing))),
         check_folding(spline, pairs.fixed_um),
     )
@@ -189,7 +190,13 @@ def _planar_umeyama(fixed_um: FloatArray, moving_um: FloatArray, with_scale: boo
     m = (moving_um - moving_um.mean(axis=0))[:, 1:]
     # as complex numbers x + i y the least-squares similarity is one quotient
     zf, zm = f[:, 1] + 1j * f[:, 0], m[:, 1] + 1j * m[:, 0]
-    quotient = np.vdot(zf, zm) / np.vdot(zf, zf).real
+    product, square = np.vdot(zf, zm), np.vdot(zf, zf).real
+    if abs(product) <= 1e-12 * square:
+        raise FitError(
+            "the landmarks agree with no rotation better than with another: "
+            "look for mirrored or swapped landmarks, or use --model affine"
+        )
+    quotient = product / square
     if not with_scale:
         quotient /= abs(quotient)
     c, s = quotient.real, quotient.imag

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import sys
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
@@ -34,8 +37,8 @@ def choose_smoothing(system: SplineSystem, moving_um: FloatArray) -> float:
 
     def criterion(smoothing: float) -> float:
         errors, diagonal = system.leave_one_out(moving_um, smoothing)
-        square = float(np.sum(np.sum(errors**2, axis=1) * diagonal))
-        return np.log(max(square, np.finfo(float).tiny)) - float(np.mean(np.log(diagonal)))
+        square = float(np.nansum(np.sum(errors**2, axis=1) * diagonal))
+        return math.log(max(square, sys.float_info.min)) - float(np.nanmean(np.log(diagonal)))
 
     logs = np.linspace(*_LOG_RANGE, _GRID)
     values = np.array([criterion(float(np.exp(v))) for v in logs])

@@ -22,6 +22,9 @@ from .linear_models import normalisation
 
 FloatArray = NDArray[np.float64]
 
+# below this freedom (1 - leverage) a landmark alone determines part of the affine: the rest is flat
+_LEAST_FREEDOM = 1e-6
+
 
 class SplineSystem:
     """Splines through one set of fixed landmarks.
@@ -43,6 +46,7 @@ class SplineSystem:
         q, r = np.linalg.qr(self.design, mode="complete")
         k = self.n_polynomial
         self._range, self._triangle = q[:, :k], r[:k]
+        self._essential = 1 - np.sum(self._range**2, axis=1) < _LEAST_FREEDOM
         self.eigenvalues, vectors = np.linalg.eigh(q[:, k:].T @ self.kernel @ q[:, k:])
         self._modes = q[:, k:] @ vectors
 
@@ -68,12 +72,13 @@ class SplineSystem:
     def leave_one_out(
         self, moving_um: FloatArray, smoothing: float
     ) -> tuple[FloatArray, FloatArray]:
-        """Leave-one-out errors (n, 3) in um and the (n,) diagonal of B.
+        """Leave-one-out errors (n, 3) in um, data minus prediction, and the (n,) diagonal of B.
 
         ``diagonal`` is the inverse of each error's predicted variance but for one common factor.
+        Both are NaN for a landmark without which the others do not determine a spline.
         """
         b = self.bending(smoothing)
-        diagonal = np.diag(b).copy()
+        diagonal = np.where(self._essential, np.nan, np.diag(b))
         values = self._values(moving_um)
         return (b @ values) / diagonal[:, None], diagonal
 
@@ -121,7 +126,7 @@ class SplineSystem:
         return np.asarray((points_um - self.centre_um) / self.scale_um)
 
     def _values(self, moving_um: FloatArray) -> FloatArray:
-        values = moving_um - moving_um.mean(axis=0)
+        values: FloatArray = moving_um - moving_um.mean(axis=0)
         if self.dimensions == 2:
             values[:, 0] = 0.0
         return values
@@ -130,9 +135,9 @@ class SplineSystem:
         axes = slice(3 - self.dimensions, 3)
         r = cdist(u[:, axes], self._normalise(self.fixed_um)[:, axes])
         if self.dimensions == 3:
-            return -r
+            return np.asarray(-r, dtype=np.float64)
         # r^2 log r -> 0 as r -> 0
-        return np.asarray(r**2 * np.log(np.where(r > 0, r, 1.0)))
+        return np.asarray(r**2 * np.log(np.where(r > 0, r, 1.0)), dtype=np.float64)
 
     def _design(self, u: FloatArray) -> FloatArray:
         return np.column_stack([u[:, 3 - self.dimensions :], np.ones(len(u))])
