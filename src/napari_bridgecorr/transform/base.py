@@ -1,6 +1,7 @@
 """What a transform is, what a chain of them is, and what a numeric inverse is.
 
-A transform maps **fixed** world points to **moving** world points, (n, 3) arrays of (z, y, x) in um.
+A transform maps **fixed** world points to **moving** world points, (n, 3) arrays of
+(z, y, x) in um.
 """
 
 from __future__ import annotations
@@ -66,12 +67,13 @@ class Transform(ABC):
         return True
 
     def linear_guess(self) -> FloatArray | None:
-        """(4, 4) affine near the map, from which a numeric inverse starts; None if there is none."""
+        """(4, 4) affine near the map, where a numeric inverse starts; None if there is none."""
         return None
 
     def jacobian_determinant(self, points_um: ArrayLike) -> FloatArray:
-        """(n,) local change of volume; where it is <= 0 the map folds."""
-        return np.asarray(np.linalg.det(self.jacobian(points_um)), dtype=np.float64)
+        """(n,) local change of volume; where it is <= 0 the map folds, outside the domain NaN."""
+        with np.errstate(invalid="ignore"):  # a matrix of NaN is no surprise here
+            return np.asarray(np.linalg.det(self.jacobian(points_um)), dtype=np.float64)
 
 
 class Chain(Transform):
@@ -135,7 +137,8 @@ class InvertedTransform(Transform):
         )
 
     def jacobian(self, points_um: ArrayLike) -> FloatArray:
-        return np.linalg.inv(self.forward.jacobian(self.map(points_um)))
+        by_forward = self.forward.jacobian(self.map(points_um))
+        return np.asarray(np.linalg.inv(by_forward), dtype=np.float64)
 
     def inverse(self) -> Transform:
         return self.forward
@@ -146,7 +149,7 @@ class InvertedTransform(Transform):
 
     def linear_guess(self) -> FloatArray | None:
         guess = self.forward.linear_guess()
-        return None if guess is None else np.linalg.inv(guess)
+        return None if guess is None else np.asarray(np.linalg.inv(guess), dtype=np.float64)
 
     def to_dict(self) -> dict[str, Any]:
         return {"type": "inverse", "transform": self.forward.to_dict()}

@@ -35,7 +35,7 @@ def transform_from_dict(values: Any, _depth: int = 0) -> Transform:
             return _SIMPLE_TYPES[kind].from_dict(values)
     except KeyError as error:
         raise TransformError(f"the {kind} transform lacks {error.args[0]!r}") from error
-    except (TypeError, ValueError, GeometryError) as error:
+    except (TypeError, ValueError, OverflowError, GeometryError) as error:
         raise TransformError(f"the {kind} transform is damaged: {error}") from error
     known = ", ".join([*_SIMPLE_TYPES, "chain", "inverse"])
     raise TransformError(f"the transform type {kind!r} is not one of {known}")

@@ -71,7 +71,7 @@ class DisplacementField(Transform):
         points = self.grid.to_world(index)
         moved = self.map(points)
         known = np.all(np.isfinite(moved), axis=1)
-        if np.linalg.matrix_rank(points[known] - points[known].mean(axis=0)) < 3:
+        if not known.any() or np.linalg.matrix_rank(points[known] - points[known].mean(axis=0)) < 3:
             return None
         design = np.column_stack([points, np.ones(len(points))])[known]
         matrix = np.eye(4)

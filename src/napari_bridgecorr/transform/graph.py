@@ -63,8 +63,10 @@ class TransformGraph:
         while queue:
             here = queue.popleft()
             for edge in self.edges:
-                for a, b, forward in ((edge.fixed, edge.moving, True),
-                                      (edge.moving, edge.fixed, False)):
+                for a, b, forward in (
+                    (edge.fixed, edge.moving, True),
+                    (edge.moving, edge.fixed, False),
+                ):
                     if a == here and b not in reached:
                         step = edge.transform if forward else edge.transform.inverse()
                         reached[b] = [*reached[here], step]

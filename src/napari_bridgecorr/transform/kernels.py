@@ -14,6 +14,7 @@ from ..compiled import inlined, parallel
 
 FloatArray = NDArray[np.float64]
 
+
 @parallel
 def lattice_points(matrix: FloatArray, z: FloatArray, y: FloatArray, x: FloatArray) -> FloatArray:
     """Affine images (n, 3) of all (z, y, x) of three index vectors, x fastest."""

@@ -60,6 +60,8 @@ class ThinPlateSpline(Transform):
             raise TransformError(f"a thin-plate spline has 2 or 3 dimensions, not {dimensions}")
         if not (np.isfinite(self.scale_um) and self.scale_um > 0):
             raise TransformError(f"the spline's scale must be positive, not {scale_um}")
+        if not (np.isfinite(self.smoothing_um) and self.smoothing_um >= 0):
+            raise TransformError(f"the spline's lambda must be 0 or positive, not {smoothing_um}")
         self._control = np.ascontiguousarray(self._normalise(self.fixed_um).T)
         self._weights = np.ascontiguousarray(self.weights_um.T)
 
