@@ -108,6 +108,8 @@ class SpatialImage:
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
         if not self.levels or len(self.levels) != len(self.grids):
             raise GeometryError("an image needs one grid per level and at least one level")
+        if any(level.shape[:2] != self.levels[0].shape[:2] for level in self.levels):
+            raise GeometryError("the levels of an image must have the same times and channels")
         for level, grid in zip(self.levels, self.grids, strict=True):
             if level.ndim != 5 or tuple(level.shape[2:]) != grid.shape:
                 raise GeometryError(
@@ -155,8 +157,10 @@ class SpatialImage:
         names = [c.name for c in self.channels]
         if isinstance(channel, str) and channel in names:
             if names.count(channel) > 1:
-                raise GeometryError(f"{names.count(channel)} channels are named {channel!r}; "
-                                    f"give the channel's number instead")
+                raise GeometryError(
+                    f"{names.count(channel)} channels are named {channel!r}; "
+                    f"give the channel's number instead"
+                )
             return names.index(channel)
         try:
             number = int(channel)

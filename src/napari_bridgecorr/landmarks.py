@@ -127,9 +127,11 @@ class LandmarkSet:
         """
         items = list(self.landmarks)
         if edit.before is not None:
-            if edit.index >= len(items) or items[edit.index] != edit.before:
+            if not 0 <= edit.index < len(items) or items[edit.index] != edit.before:
                 raise ValueError("this edit does not fit the landmarks as they are now")
             del items[edit.index]
+        elif not 0 <= edit.index <= len(items):
+            raise ValueError("this edit does not fit the landmarks as they are now")
         if edit.after is not None:
             items.insert(edit.index, edit.after)
         return LandmarkSet(tuple(items))

@@ -34,7 +34,9 @@ _UNIT_ALIASES = {
     "picometer": "pm",
     "picometre": "pm",
     "å": "angstrom",
+    "angstroms": "angstrom",
     "in": "inch",
+    "inches": "inch",
 }
 
 MICROMETRES_PER_MILLIMETRE = _MICROMETRES_PER_UNIT["mm"]

@@ -114,12 +114,13 @@ class Grid:
         )
 
     def __hash__(self) -> int:
-        return hash((self.shape, self.index_to_world.tobytes()))
+        # by value, not by bytes: -0.0 equals 0.0
+        return hash((self.shape, tuple(self.index_to_world.ravel().tolist())))
 
     @property
     def world_to_index(self) -> FloatArray:
         """(4, 4) float64, the inverse of `index_to_world`."""
-        return np.linalg.inv(self.index_to_world)
+        return np.asarray(np.linalg.inv(self.index_to_world), dtype=np.float64)
 
     @property
     def voxel_size_um(self) -> tuple[float, float, float]:
@@ -140,7 +141,8 @@ class Grid:
     @property
     def centre_um(self) -> FloatArray:
         """(3,) world position of the middle of the grid."""
-        return self.to_world((np.asarray(self.shape) - 1)[None] / 2)[0]
+        middle = (np.asarray(self.shape) - 1) / 2
+        return self.to_world(middle).reshape(3)
 
     def to_world(self, index: ArrayLike) -> FloatArray:
         """World positions (n, 3) in um of (n, 3) indices (fractions allowed)."""
@@ -151,7 +153,7 @@ class Grid:
         return apply_affine(self.world_to_index, points_um)
 
     def corners(self) -> FloatArray:
-        """(8, 3) world positions (um) of the outer corners, half a voxel beyond the last centres."""
+        """(8, 3) world positions (um) of the outer corners, half a voxel beyond the centres."""
         ends = [(-0.5, n - 0.5) for n in self.shape]
         return self.to_world(np.array(list(product(*ends))))
 
@@ -159,7 +161,8 @@ class Grid:
         """Whether (n, 3) world positions lie within the voxels' extent."""
         index = self.to_index(points_um)
         upper = np.asarray(self.shape) - 0.5
-        return np.all((index >= -0.5) & (index <= upper), axis=1)
+        inside: NDArray[np.bool_] = np.all((index >= -0.5) & (index <= upper), axis=1)
+        return inside
 
     def block(self, start: Sequence[int], stop: Sequence[int]) -> Grid:
         """Grid of the voxels ``start <= index < stop``, at their place in the world."""
