@@ -67,7 +67,7 @@ def test_coplanar(model: str, side: str) -> None:
 @pytest.mark.parametrize("model", ["rigid", "similarity", "affine", "tps"])
 def test_collinear(model: str) -> None:
     line = np.linspace(0, 1, 8)[:, None] ** 2 * (100.0, 300.0, -200.0) + 40
-    with pytest.raises(FitError, match="on one line in the fixed image.*away from it"):
+    with pytest.raises(FitError, match=r"on one line in the fixed image.*away from it"):
         fit(named(line, some(8)), FitOptions(model))
 
 
@@ -84,7 +84,7 @@ def test_collinear_in_the_plane(model: str) -> None:
 def test_not_finite(model: str, value: float) -> None:
     fixed, moving = some(8), some(8, 1)
     moving[4, 1] = value
-    with pytest.raises(FitError, match="'L5' are not finite numbers.*place it again"):
+    with pytest.raises(FitError, match=r"'L5' are not finite numbers.*place it again"):
         fit(named(fixed, moving), FitOptions(model))
 
 
