@@ -35,6 +35,10 @@ class FitStep(Step):
             "From stiff to supple. A thin-plate spline follows every landmark; the fewer pairs and "
             "the noisier the clicks, the stiffer the model should be"
         )
+        self.model.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.model.setMinimumContentsLength(9)
         for model in MODELS:
             self.model.addItem(MODEL_NAMES[model], model)
         self.auto = QCheckBox("auto")
@@ -43,6 +47,7 @@ class FitStep(Step):
         self.smoothing = QDoubleSpinBox()
         self.smoothing.setObjectName("bridgecorr_smoothing")
         self.smoothing.setRange(0, 1e9)
+        self.smoothing.setMinimumWidth(90)
         self.smoothing.setDecimals(2)
         self.smoothing.setToolTip("λ: 0 passes exactly through every landmark; larger is stiffer")
         row = QHBoxLayout()
@@ -54,6 +59,7 @@ class FitStep(Step):
         self.dimensions.setToolTip(
             "2-D for flat images: y and x are transformed, z is only shifted"
         )
+        self.dimensions.setMinimumWidth(62)
         self.dimensions.addItem("3-D", 3)
         self.dimensions.addItem("2-D", 2)
         row = QHBoxLayout()

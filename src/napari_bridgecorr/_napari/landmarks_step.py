@@ -31,7 +31,15 @@ from .landmark_layers import (
 from .landmark_table import LandmarkTable
 from .layers import image_of_layer
 from .panel_parts import LayerChooser, Step, button, muted
-from .views import View, frame_view, look_at, show_depth, show_view
+from .views import (
+    View,
+    are_upright,
+    frame_view,
+    look_at,
+    show_depth,
+    show_images_upright,
+    show_view,
+)
 
 if TYPE_CHECKING:
     from .lifeline import Lifeline
@@ -155,6 +163,8 @@ class LandmarksStep(Step):
         has_image = any(self._session.image_layer(side) is not None for side in SIDES)
         self.new_layers.setEnabled(has_image)
         self.place.setEnabled(any(self._session.point_layer(side) is not None for side in SIDES))
+        if self._session.viewer is not None and self._depth_for:
+            show_depth(self._session.viewer, self.depth.value())
         if chosen != self._depth_for:
             self._depth_for = chosen
             self._step_by_planes()
@@ -182,13 +192,18 @@ class LandmarksStep(Step):
         viewer = self._session.viewer
         if viewer is None:
             return
-        for side in SIDES:
+        try:
+            images = {side: self._session.image(side) for side in SIDES}
+            if not are_upright(self._session):
+                # a click on a tilted image in 2-D would land beside what is seen
+                show_images_upright(self._session, True)
+                self._session.told.emit("Images shown upright: clicks land where you see.", False)
+                self._session.images_changed.emit()
+        except BridgecorrError as error:
+            self._session.told.emit(str(error), True)
+            return
+        for side, image in images.items():
             image_layer = self._session.image_layer(side)
-            try:
-                image = self._session.image(side)
-            except BridgecorrError as error:
-                self._session.told.emit(str(error), True)
-                return
             size = None
             if image is not None:
                 extent = np.linalg.norm(np.ptp(image.grid.corners(), axis=0))

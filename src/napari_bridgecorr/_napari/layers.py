@@ -78,6 +78,8 @@ def image_to_layers(image: SpatialImage, *, upright: bool = False) -> list[Layer
             "metadata": {METADATA_KEY: ImageTag(image, number, frame)},
         }
         if not is_label:
+            # one plane at a time, also where a thick slice shows the landmarks near it
+            arguments["projection_mode"] = "none"
             arguments["colormap"] = channel_colormap(image, number)
             many = len(image.channels) > 1
             # most of a fluorescence stack is background, which would veil what lies below it

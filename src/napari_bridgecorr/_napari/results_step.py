@@ -286,7 +286,7 @@ class ResultsStep(Step):
         except BridgecorrError as error:
             self._session.told.emit(str(error), True)
             return None
-        fit = self._session.fit
+        fit = self._session.current_fit()
         if fixed is None or moving is None or fit is None:
             self._session.told.emit("Choose both images and fit landmarks first.", True)
             return None

@@ -104,10 +104,10 @@ def describe_image(image: SpatialImage | None) -> str:
     """One line on an image: size, voxel, whether it lies obliquely."""
     if image is None:
         return ""
-    size = " × ".join(str(n) for n in image.grid.shape)
+    size = "×".join(str(n) for n in image.grid.shape)
     voxel = image.grid.voxel_size_um
     edges = [f"{v:.3g}" for v in voxel]
-    voxels = edges[0] if len(set(edges)) == 1 else " × ".join(edges)
+    voxels = edges[0] if len(set(edges)) == 1 else "×".join(edges)
     parts = [f"{size} voxels", f"{voxels} µm"]
     if not is_upright(image.grid):
         parts.append("oblique")

@@ -69,6 +69,7 @@ class ViewerSession:
         self._fit: Fit | None = None
         self._fit_error = ""
         self._asked: tuple[Any, ...] | None = None
+        self._fitted: tuple[Any, ...] | None = None
         self._settle = QTimer()
         self._settle.setSingleShot(True)
         self._settle.setInterval(_SETTLE_MS)
@@ -249,12 +250,27 @@ class ViewerSession:
 
     @property
     def fit(self) -> Fit | None:
-        """The fit of the landmarks as they are; None while it is worked out or impossible."""
+        """The last fit; None if the landmarks, when last judged, could not be fitted.
+
+        While a newer one is worked out (milliseconds) the one before is still shown, so that
+        nothing flickers; :meth:`current_fit` waits for no one.
+        """
         return self._fit
+
+    def current_fit(self) -> Fit | None:
+        """The fit of the landmarks and options of this moment; None if there is none."""
+        self.read_now()
+        if self._fitted == self._asked:
+            return self._fit
+        question, result, error = _answer(
+            self._asked, lambda: fit(self._landmarks.pairs(), self._options)
+        )
+        self._take_fit((question, result, error))
+        return result
 
     @property
     def fit_error(self) -> str:
-        """Why there is no fit; "" if there is one or it is being worked out."""
+        """Why there is no fit; "" if there is one."""
         return self._fit_error
 
     @property
@@ -310,14 +326,13 @@ class ViewerSession:
             return
         self._asked = question
         pairs, options = self._landmarks.pairs(), self._options
-        self._fit, self._fit_error = None, ""
         self._fits.ask(lambda: _answer(question, lambda: fit(pairs, options)))
 
     def _take_fit(self, answer: tuple[Any, Fit | None, str]) -> None:
         question, result, error = answer
         if question != self._asked:
             return
-        self._fit, self._fit_error = result, error
+        self._fit, self._fit_error, self._fitted = result, error, question
         self.fit_changed.emit()
 
     def _watch(self, layer: Layer) -> None:

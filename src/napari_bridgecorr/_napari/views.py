@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from napari.layers import Points
+from napari.layers import Image, Points
 
 from ..landmarks import Point, Side
 from .frames import (
@@ -71,7 +71,7 @@ def look_at(session: ViewerSession, side: Side, world_um: Point | Any) -> None:
         hidden = [axis for axis in viewer.dims.not_displayed if axis >= n - 3]
         viewer.dims.set_point(hidden, [point[axis] for axis in hidden])
     centre = [point[axis] for axis in viewer.dims.displayed]
-    viewer.camera.center = tuple([0.0] * (3 - len(centre)) + centre)
+    viewer.scene.camera.center = tuple([0.0] * (3 - len(centre)) + centre)
 
 
 def frame_view(session: ViewerSession, side: Side) -> None:
@@ -131,12 +131,18 @@ def is_shown_upright(layer: Layer) -> bool:
 
 
 def show_depth(viewer: Viewer, half_depth_um: float) -> None:
-    """Show points within `half_depth_um` above and below the current slice."""
+    """Show points within `half_depth_um` above and below the current slice.
+
+    Images go on showing single planes: napari's default is to average over the thick slice.
+    """
     n = viewer.dims.ndim
     if n < 3:
         return
     units = viewer.layers.extent.units
     factor = 1.0 if units is None or len(units) < 3 else um_per(str(units[-3]))
+    for layer in viewer.layers:
+        if isinstance(layer, Image) and str(layer.projection_mode) == "mean":
+            layer.projection_mode = "none"
     margins = list(viewer.dims.margin_left)
     margins[n - 3 :] = [half_depth_um / factor] * 3
     viewer.dims.margin_left = tuple(margins)

@@ -1,0 +1,492 @@
+"""The Register panel in a real window: clicks, numbers, cancelling, closing."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari")
+
+from napari.layers import Image, Points, Vectors
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QFileDialog, QWidget
+
+from napari_bridgecorr._napari import outputs
+from napari_bridgecorr._napari.frames import METADATA_KEY, frame_of, world_matrix
+from napari_bridgecorr._napari.jobs import Job, LatestAnswer
+from napari_bridgecorr._napari.landmark_layers import raw_ids, world_points
+from napari_bridgecorr._napari.viewer_session import session_of
+from napari_bridgecorr.fitting import FitOptions, fit
+from napari_bridgecorr.io.landmark_csv import read_landmarks
+from napari_bridgecorr.io.registry import open_image
+from napari_bridgecorr.resampling import resample
+from napari_bridgecorr.workflow.replay import run_session
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+def click(widget: QWidget) -> None:
+    QTest.mouseClick(widget, LEFT)
+
+
+def tick(box: QWidget) -> None:
+    """Click a check box on its box: its label may be stretched far beyond its text."""
+    QTest.mouseClick(box, LEFT, pos=QPoint(9, box.height() // 2))
+
+
+def settled(qtbot: Any, viewer: Any) -> None:
+    """Wait until the landmarks have been read and fitted."""
+    session = session_of(viewer)
+    qtbot.wait(80)
+    qtbot.waitUntil(lambda: not session.is_fitting, timeout=10_000)
+
+
+def canvas_of(viewer: Any) -> QWidget:
+    """The widget that napari draws on: the largest native one of the window."""
+    window = next(
+        w
+        for w in QApplication.topLevelWidgets()
+        if w.isVisible() and w.windowTitle() == viewer.title
+    )
+    drawn = [w for w in window.findChildren(QWidget) if "CanvasBackend" in type(w).__name__]
+    return max(drawn, key=lambda w: w.width() * w.height())
+
+
+def click_canvas(qtbot: Any, viewer: Any, position: tuple[float, float]) -> None:
+    """Click where the viewer draws a world position (y, x, in the viewer's units)."""
+    canvas = canvas_of(viewer)
+    centre = viewer.scene.camera.center[-2:]
+    offset = (np.array(position) - centre) * viewer.scene.camera.zoom
+    # the camera's zoom is in logical pixels per world unit
+    point = QPoint(round(canvas.width() / 2 + offset[1]), round(canvas.height() / 2 + offset[0]))
+    QTest.mouseMove(canvas, point)
+    qtbot.wait(20)
+    QTest.mouseClick(canvas, LEFT, pos=point)
+    qtbot.wait(80)
+
+
+def test_roles_are_guessed_and_the_fit_is_that_of_the_core(
+    registered: Any, phantom_files: Any
+) -> None:
+    viewer, panel = registered
+    session = session_of(viewer)
+    assert session.image("fixed").grid == open_image(phantom_files.files["mri"]).grid
+    assert len(session.image("moving").channels) == 2
+    expected = fit(read_landmarks(phantom_files.files["landmarks"]).pairs(), FitOptions())
+    found = session.fit
+    assert found.pairs.ids == expected.pairs.ids
+    points = expected.pairs.fixed_um + 37.0
+    assert np.allclose(found.transform.map(points), expected.transform.map(points), atol=1e-6)
+    assert f"{expected.diagnostics.loo_rms_um:.3g} µm" in panel.fit.summary.text()
+    assert "not accuracy" in panel.fit.caution.text()
+    assert panel.fit.caution.isVisible()
+
+
+def test_the_table_shows_the_worst_first_and_a_click_looks_at_it(
+    registered: Any, qtbot: Any
+) -> None:
+    viewer, panel = registered
+    session, table = session_of(viewer), panel.landmarks.table
+    errors = session.fit.diagnostics.leave_one_out_lengths_um
+    shown = [float(table.item(row, 3).text()) for row in range(table.rowCount())]
+    assert shown == sorted(shown, reverse=True)
+    assert shown[0] == pytest.approx(errors.max(), abs=0.06)
+    tick(panel.images.upright)
+    assert panel.images.upright.isChecked()
+    qtbot.wait(50)
+    click(panel.landmarks.view_buttons["moving"])
+    row = 3
+    table.scrollToItem(table.item(row, 1))
+    QTest.mouseClick(table.viewport(), LEFT, pos=table.visualItemRect(table.item(row, 1)).center())
+    landmark = session.landmarks[table.item(row, 0).text()]
+    assert np.allclose(viewer.scene.camera.center[-2:], landmark.moving_um[1:], atol=1e-6)
+    assert abs(viewer.dims.point[-3] - landmark.moving_um[0]) <= 12
+
+
+def test_leaving_a_landmark_out_refits_without_it(registered: Any, qtbot: Any) -> None:
+    viewer, panel = registered
+    session, table = session_of(viewer), panel.landmarks.table
+    worst = table.item(0, 0).text()
+    table.item(0, 0).setCheckState(Qt.CheckState.Unchecked)
+    qtbot.waitUntil(lambda: session.fit is not None and len(session.fit.pairs) == 15, timeout=5000)
+    assert worst not in session.fit.pairs.ids
+    assert "1 left out" in panel.fit.summary.text()
+    enabled = dict(
+        zip(
+            session.point_layer("fixed").features["id"],
+            session.point_layer("fixed").features["enabled"],
+            strict=True,
+        )
+    )
+    assert not enabled[worst]
+
+
+def test_the_model_is_chosen_in_the_panel(registered: Any, qtbot: Any) -> None:
+    viewer, panel = registered
+    session = session_of(viewer)
+    box = panel.fit.model
+    box.setFocus()
+    QTest.keyClick(box, Qt.Key.Key_Up)  # affine stands before the spline
+    qtbot.waitUntil(
+        lambda: session.fit is not None and session.fit.options.model == "affine", timeout=5000
+    )
+    expected = fit(session.landmarks.pairs(), FitOptions("affine"))
+    assert session.fit.diagnostics.loo_rms_um == pytest.approx(expected.diagnostics.loo_rms_um)
+    assert not panel.fit.auto.isEnabled()
+
+
+def test_pairs_from_the_first_click(
+    viewer: Any, open_panel: Any, qtbot: Any, phantom_files: Any
+) -> None:
+    for key in ("mri", "two_photon"):
+        viewer.open(phantom_files.files[key], plugin="napari-bridgecorr")
+    panel = open_panel(viewer)
+    session = session_of(viewer)
+    assert not panel.images.upright.isChecked()
+    click(panel.landmarks.new_layers)
+    assert panel.images.upright.isChecked()  # the MRI lies obliquely
+    qtbot.wait(100)
+    fixed, moving = session.point_layer("fixed"), session.point_layer("moving")
+    assert isinstance(fixed, Points)
+    assert str(fixed.mode) == "add"
+    assert viewer.layers.selection.active is fixed
+    depth = viewer.dims.point[-3]
+    click_canvas(qtbot, viewer, (400.0, 300.0))
+    assert len(fixed.data) == 1
+    mri = session.image("fixed")
+    # upright: the canvas shows the MRI's own axes in um
+    clicked = np.array([depth, 400.0, 300.0]) / mri.grid.voxel_size_um
+    pixel_um = 1 / viewer.scene.camera.zoom
+    assert np.allclose(
+        world_points(fixed)[0], mri.grid.to_world(clicked[None])[0], atol=2 * pixel_um
+    )
+    # the other image has opened by itself
+    assert panel.landmarks.view == "moving"
+    assert str(moving.mode) == "add"
+    assert panel.landmarks.table.item(0, 2).text() == "needs its moving point"
+    click_canvas(qtbot, viewer, (500.0, 600.0))
+    assert raw_ids(fixed) == raw_ids(moving) == ["L01"]
+    assert np.allclose(world_points(moving)[0][1:], (500, 600), atol=2 * pixel_um)
+    assert panel.landmarks.view == "fixed"
+    settled(qtbot, viewer)
+    assert "1 pair: place at least 4 more for a thin-plate spline" in panel.fit.summary.text()
+    assert not panel.results.warp.isEnabled()
+
+
+def test_warp_adds_what_resample_gives(registered: Any, qtbot: Any) -> None:
+    viewer, panel = registered
+    session = session_of(viewer)
+    before = len(viewer.layers)
+    click(panel.results.warp)
+    qtbot.waitUntil(lambda: len(viewer.layers) == before + 2, timeout=20_000)
+    expected = resample(session.image("moving"), session.fit.transform, session.image("fixed").grid)
+    values = expected.data.compute()
+    results = session.result_layers()
+    assert all("registered" in layer.name for layer in results)
+    for number, layer in enumerate(results):
+        assert np.array_equal(np.asarray(layer.data), values[0, number], equal_nan=True)
+        assert np.allclose(world_matrix(layer), session.image("fixed").grid.index_to_world)
+        assert [str(u) for u in layer.units] == ["micrometer"] * 3
+    assert "added" in panel.message.text()
+
+
+def test_one_channel_can_be_warped(registered: Any, qtbot: Any) -> None:
+    viewer, panel = registered
+    settled(qtbot, viewer)
+    panel.results.channel.setCurrentIndex(2)
+    before = len(viewer.layers)
+    click(panel.results.warp)
+    qtbot.waitUntil(lambda: len(viewer.layers) == before + 1, timeout=20_000)
+    (layer,) = session_of(viewer).result_layers()
+    image = layer.metadata[METADATA_KEY].image
+    assert [c.name for c in image.channels] == ["tumour"]
+
+
+def test_residual_arrows(registered: Any, qtbot: Any) -> None:
+    viewer, panel = registered
+    session = session_of(viewer)
+    panel.fit.model.setCurrentIndex(panel.fit.model.findData("affine"))
+    panel.fit.model.activated.emit(panel.fit.model.currentIndex())
+    tick(panel.results.show_residuals)
+    qtbot.waitUntil(lambda: any(isinstance(i, Vectors) for i in viewer.layers), timeout=5000)
+    settled(qtbot, viewer)
+    qtbot.wait(200)
+    (layer,) = (i for i in viewer.layers if isinstance(i, Vectors))
+    found = session.fit
+    arrows = layer.data * layer.scale[-1]
+    assert np.allclose(frame_of(layer), np.eye(4))
+    assert np.allclose(arrows[:, 0], found.pairs.fixed_um)
+    landing = found.transform.map(arrows[:, 0] + arrows[:, 1])
+    assert np.allclose(landing, found.pairs.moving_um, atol=1e-5)
+    tick(panel.results.show_residuals)
+    assert not any(isinstance(i, Vectors) for i in viewer.layers)
+
+
+def slow_work(monkeypatch: pytest.MonkeyPatch, started: threading.Event) -> None:
+    """Warping that never ends by itself, but reports its progress as all work does."""
+
+    def forever(*arguments: Any) -> Any:
+        progress = arguments[-1]
+        progress.begin("warping", 10**12)
+        started.set()
+        pause = threading.Event()
+        while not pause.wait(0.005):
+            progress.advance()
+
+    monkeypatch.setattr(outputs, "warp_in_memory", forever)
+
+
+def test_cancel_leaves_nothing(registered: Any, qtbot: Any, monkeypatch: Any) -> None:
+    viewer, panel = registered
+    started = threading.Event()
+    slow_work(monkeypatch, started)
+    before = list(viewer.layers)
+    click(panel.results.warp)
+    assert started.wait(5)
+    qtbot.waitUntil(lambda: panel.results.progress.bar.maximum() > 0, timeout=5000)
+    assert not panel.results.warp.isEnabled()
+    assert panel.results.progress.isVisible()
+    click(panel.results.progress.cancel)
+    qtbot.waitUntil(lambda: panel.results.progress.isHidden(), timeout=5000)
+    assert list(viewer.layers) == before
+    assert panel.results.warp.isEnabled()
+    assert "Cancelled" in panel.message.text()
+    assert not [t for t in threading.enumerate() if t.name == "bridgecorr job"]
+
+
+def callback_count(viewer: Any) -> int:
+    events = [viewer.layers.events]
+    events += [layer.events for layer in viewer.layers]
+    return sum(len(emitter.callbacks) for group in events for emitter in group.emitters.values())
+
+
+def test_closing_the_dock_cancels_and_disconnects(
+    viewer: Any, open_panel: Any, qtbot: Any, phantom_files: Any, monkeypatch: Any
+) -> None:
+    for key in ("mri", "two_photon", "landmarks"):
+        viewer.open(phantom_files.files[key], plugin="napari-bridgecorr")
+    before = callback_count(viewer)
+    panel = open_panel(viewer)
+    qtbot.waitUntil(lambda: panel.results.warp.isEnabled(), timeout=20_000)
+    assert callback_count(viewer) > before
+    started = threading.Event()
+    slow_work(monkeypatch, started)
+    click(panel.results.warp)
+    assert started.wait(5)
+    viewer.window.remove_dock_widget(panel)
+    assert panel.is_closed
+    assert callback_count(viewer) == before
+    qtbot.waitUntil(
+        lambda: not [t for t in threading.enumerate() if t.name == "bridgecorr job"], timeout=5000
+    )
+    layers = len(viewer.layers)
+    viewer.layers[-1].data = viewer.layers[-1].data + 1  # nobody listens
+    qtbot.wait(100)
+    assert len(viewer.layers) == layers
+
+
+def test_closing_the_window_cancels(
+    make_napari_viewer: Any, open_panel: Any, qtbot: Any, phantom_files: Any, monkeypatch: Any
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    for key in ("mri", "two_photon", "landmarks"):
+        viewer.open(phantom_files.files[key], plugin="napari-bridgecorr")
+    panel = open_panel(viewer)
+    qtbot.waitUntil(lambda: panel.results.warp.isEnabled(), timeout=20_000)
+    started = threading.Event()
+    slow_work(monkeypatch, started)
+    click(panel.results.warp)
+    assert started.wait(5)
+    viewer.close()
+    qtbot.waitUntil(
+        lambda: not [t for t in threading.enumerate() if t.name == "bridgecorr job"], timeout=5000
+    )
+    assert panel.is_closed
+
+
+@pytest.mark.parametrize("change", ["few", "coincident", "flat", "swapped"])
+def test_bad_landmarks_give_a_message(registered: Any, qtbot: Any, change: str) -> None:
+    viewer, panel = registered
+    session = session_of(viewer)
+    layer = session.point_layer("moving")
+    data = np.array(layer.data)
+    if change == "few":
+        layer.selected_data = set(range(3, len(data)))
+        layer.remove_selected()
+    elif change == "coincident":
+        data[1] = data[0]
+        layer.data = data
+    elif change == "flat":
+        data[:, 0] = 0
+        layer.data = data
+    else:
+        data[:] = data[::-1]
+        layer.data = data
+    settled(qtbot, viewer)
+    text = panel.fit.summary.text()
+    expected = {
+        "few": "3 pairs: place at least 2 more for a thin-plate spline",
+        "coincident": "at the same place in the moving image",
+        "flat": "in one plane in the moving image",
+        "swapped": "look for swapped",
+    }
+    assert expected[change] in text
+    if change == "few":
+        assert "13 half placed" in text
+    if change != "swapped":
+        assert session.fit is None
+        assert not panel.results.warp.isEnabled()
+        click(panel.fit.fit)
+        qtbot.waitUntil(lambda: panel.message.isVisible(), timeout=5000)
+        assert "--" not in panel.message.text()
+
+
+def test_removing_chosen_layers_clears_them(registered: Any, qtbot: Any) -> None:
+    viewer, panel = registered
+    session = session_of(viewer)
+    first, second = session.channel_layers("moving")
+    viewer.layers.remove(first)
+    assert session.image_layer("moving") is second  # the image is still there
+    viewer.layers.remove(second)
+    assert session.image_layer("moving") is None
+    assert panel.images.choosers["moving"].currentText() == "choose…"
+    viewer.layers.remove(session.point_layer("fixed"))
+    settled(qtbot, viewer)
+    assert not panel.results.warp.isEnabled()
+    viewer.layers.clear()
+    settled(qtbot, viewer)
+    assert panel.images.choosers["fixed"].currentText() == "none yet"
+    assert len(session.landmarks) == 0
+
+
+def test_layers_of_the_same_name_are_told_apart(viewer: Any, open_panel: Any) -> None:
+    a = viewer.add_image(np.zeros((4, 8, 8)), name="same", scale=(4, 4, 4))
+    b = Image(np.zeros((4, 8, 8)), name="same")
+    viewer.add_layer(b)
+    b.name = a.name = "same"
+    panel = open_panel(viewer)
+    panel.images.choosers["fixed"].choose(b)
+    panel.images.choosers["moving"].choose(a)
+    session = session_of(viewer)
+    assert session.image_layer("fixed") is b
+    assert session.image_layer("moving") is a
+    click(panel.images.swap)
+    assert session.image_layer("fixed") is a
+
+
+def test_two_viewers_do_not_meet(
+    make_napari_viewer: Any, open_panel: Any, qtbot: Any, phantom_files: Any
+) -> None:
+    first, second = make_napari_viewer(show=True), make_napari_viewer(show=True)
+    for key in ("mri", "two_photon", "landmarks"):
+        first.open(phantom_files.files[key], plugin="napari-bridgecorr")
+    one, two = open_panel(first), open_panel(second)
+    settled(qtbot, first)
+    settled(qtbot, second)
+    assert session_of(first) is not session_of(second)
+    assert one.landmarks.table.rowCount() == 16
+    assert two.landmarks.table.rowCount() == 0
+    assert session_of(second).image_layers() == []
+
+
+def test_a_session_is_freed_with_its_viewer(make_napari_viewer: Any, open_panel: Any) -> None:
+    viewer = make_napari_viewer()
+    panel = open_panel(viewer)
+    viewer.window.remove_dock_widget(panel)
+    session = weakref.ref(session_of(viewer))
+    assert session() is not None
+    del panel
+    gc.collect()
+    assert session().viewer is viewer
+
+
+def test_a_saved_session_replays_to_the_same_numbers(
+    registered: Any, qtbot: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    viewer, panel = registered
+    session = session_of(viewer)
+    path = tmp_path / "mouse7.json"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
+    click(panel.results.saves["session"])
+    qtbot.waitUntil(lambda: "Saved" in panel.message.text(), timeout=10_000)
+    result = run_session(path)
+    assert not [w for w in result.warnings if "differs" in w]
+    replayed = result.fits["registration"]
+    assert replayed.diagnostics.to_dict() == session.fit.diagnostics.to_dict()
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "mouse7.json",
+        "mouse7_transform.json",
+        "mouse7_voxels.parquet",
+        "mouse7_report.html",
+    }
+
+
+def test_table_and_report_are_written(
+    registered: Any, qtbot: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    _, panel = registered
+    for key, name in (("table", "v.parquet"), ("report", "r.html"), ("transform", "t.json")):
+        path = tmp_path / name
+        monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, p=path: (str(p), ""))
+        panel.message.clear_message()
+        click(panel.results.saves[key])
+        qtbot.waitUntil(lambda: "Saved" in panel.message.text(), timeout=60_000)
+        assert path.stat().st_size > 500
+
+
+def test_images_in_no_file_are_refused_with_advice(
+    viewer: Any, open_panel: Any, qtbot: Any
+) -> None:
+    viewer.open_sample("napari-bridgecorr", "phantom")
+    panel = open_panel(viewer)
+    qtbot.waitUntil(lambda: panel.results.warp.isEnabled(), timeout=20_000)
+    click(panel.results.saves["session"])
+    assert "save the layer first" in panel.message.text()
+    assert panel.message.isVisible()
+
+
+def test_late_answers_to_old_questions_are_dropped(qtbot: Any) -> None:
+    gate = threading.Event()
+    asked = LatestAnswer()
+    answers: list[str] = []
+    asked.answered.connect(answers.append)
+
+    def slow() -> str:
+        gate.wait(5)
+        return "old"
+
+    asked.ask(slow)
+    asked.ask(lambda: "replaced")
+    asked.ask(lambda: "new")
+    gate.set()
+    qtbot.waitUntil(lambda: not asked.is_busy, timeout=5000)
+    assert answers == ["new"]
+
+
+def test_a_failing_job_tells_in_one_line(qtbot: Any) -> None:
+    from napari_bridgecorr.errors import FitError
+
+    def fail(progress: Any) -> None:
+        progress.begin("working", 3)
+        raise FitError("too few\npairs")
+
+    job = Job(fail)
+    told: list[str] = []
+    job.failed.connect(told.append)
+    with qtbot.waitSignal(job.ended, timeout=5000):
+        job.start()
+    assert told == ["too few pairs"]
+
+
+def test_the_panel_fits_350_pixels(registered: Any) -> None:
+    _, panel = registered
+    assert panel.minimumSizeHint().width() <= 350
+    for step in (panel.images, panel.landmarks, panel.fit, panel.results):
+        assert step.minimumSizeHint().width() <= 350 - 16 - 14  # margins and the scroll bar
