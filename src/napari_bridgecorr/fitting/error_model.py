@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..landmarks import LandmarkPairs
 from ..transform import ThinPlateSpline, Transform
 from .linear_models import normalisation
-from .smoothing import choose_smoothing
+from .smoothing import noisiest_smoothing
 from .spline_system import SplineSystem
 
 FloatArray = NDArray[np.float64]
@@ -34,9 +34,9 @@ class SplineErrorModel:
     """Error of a linear estimator (affine or spline) under the thin-plate prior.
 
     The unknown map is taken as a Gaussian process whose prediction is the smoothing spline
-    (Wahba 1990, ch. 1; kriging with generalised covariance ``-r``), its scale rho and the
-    landmarks' localisation variance sigma^2 = lambda rho being calibrated so that the
-    leave-one-out errors have the size that the model predicts for them. For an estimator with
+    (Wahba 1990, ch. 1; kriging with generalised covariance ``-r``). The landmarks' localisation
+    variance sigma^2 = lambda rho is the largest that their leave-one-out errors support, and the
+    scale rho is such that these errors have the size that the model predicts for them. For an estimator with
     weights ``a(x)`` on the landmarks the mean squared error is then
 
     ``rho (a^T K a - 2 a^T k(x)) + sigma^2 |a|^2``.
@@ -53,7 +53,7 @@ class SplineErrorModel:
         self, pairs: LandmarkPairs, smoothing_um: float | None, dimensions: int = 3
     ) -> None:
         system = SplineSystem(pairs.fixed_um, dimensions)
-        lam = choose_smoothing(system, pairs.moving_um)
+        lam = noisiest_smoothing(system, pairs.moving_um)
         errors, diagonal = system.leave_one_out(pairs.moving_um, lam)
         self._system = system
         self._rho = float(np.nanmean(np.sum(errors**2, axis=1) * diagonal))

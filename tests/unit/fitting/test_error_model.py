@@ -54,8 +54,9 @@ def test_calibrated_where_the_prior_is_true(noise_um: float, affine: bool) -> No
         assert isinstance(model, SplineErrorModel)
         predicted.append(np.sqrt(np.mean(model.predict(targets) ** 2)))
         actual.append(rms_length(transform.map(targets) - truth))
-    # 24 samples of 40 landmarks leave some per cent of chance
-    assert calibration(predicted, actual) == pytest.approx(1, abs=0.1)
+    # exact clicks are given the little noise that they cannot exclude, which takes up to a tenth off
+    # the map's own roughness (0.89 for the affine); 24 samples leave some per cent of chance
+    assert calibration(predicted, actual) == pytest.approx(1, abs=0.12)
 
 
 @pytest.mark.parametrize(
@@ -104,8 +105,20 @@ def test_interpolation_errs_least_at_the_landmarks() -> None:
     model = error_model(pairs, transform, "tps")
     at_landmarks = model.predict(pairs.fixed_um)
     between = model.predict(points_in_box(np.random.default_rng(0), 200))
-    assert at_landmarks.max() < 1e-3
+    # an interpolating spline passes the click: its error there is the click's, at every landmark
+    assert np.ptp(at_landmarks) < 1e-6
     assert between.min() > at_landmarks.max()
+
+
+def test_noisy_clicks_are_not_taken_for_exact_where_the_spline_passes_them() -> None:
+    noise_um, predicted = 15.0, []
+    for seed in range(24):
+        pairs, _, _ = clicked(seed, 30, noise_um, 40.0)
+        transform = fit(pairs, FitOptions("tps", 0.0)).transform
+        predicted.append(error_model(pairs, transform, "tps").predict(pairs.fixed_um)[0])
+    # three coordinates of 15 um each; one sample tells its noise to a factor
+    assert np.median(predicted) == pytest.approx(np.sqrt(3) * noise_um, rel=0.25)
+    assert min(predicted) > 1.0
 
 
 def test_affine_limit_is_the_textbook_formula() -> None:

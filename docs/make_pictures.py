@@ -1,0 +1,83 @@
+"""Make the README's picture from the demonstration's files.
+
+    bridgecorr demo bridgecorr-demo && python docs/make_pictures.py bridgecorr-demo
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from napari_bridgecorr.io.landmark_csv import read_landmarks
+from napari_bridgecorr.io.registry import open_image
+from napari_bridgecorr.io.table_file import read_table
+
+IMAGES = Path(__file__).parent / "images"
+MAGENTA, GREEN = np.array([1.0, 0.16, 0.42]), np.array([0.16, 0.96, 0.63])
+PLANE = 14
+
+
+def stretched(values: np.ndarray, low: float = 1.0, high: float = 99.7) -> np.ndarray:
+    """Values between two percentiles as 0 to 1; NaN as 0."""
+    bottom, top = np.nanpercentile(values, (low, high))
+    return np.nan_to_num(np.clip((values - bottom) / max(top - bottom, 1e-9), 0, 1))
+
+
+def coloured(vessels: np.ndarray, tumour: np.ndarray, grey: np.ndarray | None = None) -> np.ndarray:
+    """Vessels in magenta and tumour in green, added to a grey image."""
+    picture = vessels[..., None] * MAGENTA + tumour[..., None] * GREEN
+    if grey is not None:
+        picture = picture + 0.75 * grey[..., None]
+    return np.clip(picture, 0, 1)
+
+
+def main(demo: Path) -> None:
+    """Draw `docs/images/overview.png`."""
+    stack = open_image(demo / "two_photon.czi").data[0].compute().astype(np.float32)
+    mri_image = open_image(demo / "mri.nii.gz")
+    mri = mri_image.data[0, 0, PLANE].compute().astype(np.float32)
+    registered = open_image(demo / "registered.nii.gz").data[0, :, PLANE].compute()
+    landmarks = mri_image.grid.to_index(read_landmarks(demo / "landmarks.csv").pairs().fixed_um)
+    columns, _ = read_table(demo / "voxels.parquet", ["registration_error_um", "vessels_coverage"])
+    error = columns["registration_error_um"].reshape(mri_image.grid.shape)[PLANE]
+    covered = columns["vessels_coverage"].reshape(mri_image.grid.shape)[PLANE] > 0.5
+
+    figure = Figure(figsize=(14, 4.1), dpi=110, facecolor="#10141a", layout="constrained")
+    axes = figure.subplots(1, 4)
+    vessels, tumour = stack.max(axis=1)
+    axes[0].imshow(coloured(stretched(vessels, 30, 99.5) ** 0.8, stretched(tumour, 40, 99.8)))
+    axes[1].imshow(mri, cmap="gray")
+    axes[2].imshow(
+        coloured(
+            stretched(registered[0], 60, 99.8), 0.9 * stretched(registered[1], 60), stretched(mri)
+        )
+    )
+    shown = axes[3].imshow(np.where(covered, error, np.nan), cmap="magma", vmin=0)
+    near = np.abs(landmarks[:, 0] - PLANE) < 5
+    axes[3].plot(landmarks[near, 2], landmarks[near, 1], "o", mfc="none", mec="white", ms=6)
+    bar = figure.colorbar(shown, ax=axes[3], shrink=0.86, pad=0.02)
+    bar.ax.tick_params(colors="white", labelsize=9)
+    bar.outline.set_visible(False)
+    for ax, title in zip(
+        axes,
+        (
+            "two-photon stack",
+            "MRI of the same tissue",
+            "registered, per MRI voxel",
+            "expected error of each voxel (µm)",
+        ),
+        strict=True,
+    ):
+        ax.set_title(title, color="white", fontsize=12)
+        ax.set_axis_off()
+    IMAGES.mkdir(exist_ok=True)
+    figure.savefig(IMAGES / "overview.png", facecolor=figure.get_facecolor())
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]))
