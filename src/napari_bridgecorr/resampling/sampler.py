@@ -63,7 +63,7 @@ class Block:
         """(c, z, y, x) fraction (0-1) of each voxel that the moving image covers."""
         if self.counted is not None:
             return self.counted
-        return np.isfinite(self.values).astype(np.float32)
+        return np.asarray(np.isfinite(self.values), dtype=np.float32)
 
 
 class PullSampler:
@@ -204,7 +204,8 @@ class PullSampler:
 
     def _grown(self, box: NDArray[np.int64]) -> NDArray[np.int64]:
         """A box three times as long: for a map that bends more than its lattice showed."""
-        return np.clip([2 * box[0] - box[1], 2 * box[1] - box[0]], 0, self._moving.grid.shape)
+        grown = [2 * box[0] - box[1], 2 * box[1] - box[0]]
+        return np.asarray(np.clip(grown, 0, self._moving.grid.shape), dtype=np.int64)
 
     def _add(
         self,
