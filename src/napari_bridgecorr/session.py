@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -207,10 +207,10 @@ def fingerprint(path: Path) -> str:
         else:
             size = path.stat().st_size
             digest.update(str(size).encode())
-            with path.open("rb") as file:
-                digest.update(file.read(_FINGERPRINT_BYTES))
-                file.seek(max(0, size - _FINGERPRINT_BYTES))
-                digest.update(file.read(_FINGERPRINT_BYTES))
+            with path.open("rb") as opened:
+                digest.update(opened.read(_FINGERPRINT_BYTES))
+                opened.seek(max(0, size - _FINGERPRINT_BYTES))
+                digest.update(opened.read(_FINGERPRINT_BYTES))
     except OSError as error:
         raise SessionError(f"{path}: the image cannot be read; put it back in its place") from error
     return f"sha256:{digest.hexdigest()}"
@@ -224,7 +224,15 @@ def _relative(path: Path, folder: Path) -> str:
         return absolute.as_posix()
 
 
-def _by_id(items: tuple[Any, ...], wanted: str, what: str) -> Any:
+class _Identified(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+_Item = TypeVar("_Item", bound=_Identified)
+
+
+def _by_id(items: tuple[_Item, ...], wanted: str, what: str) -> _Item:
     for item in items:
         if item.id == wanted:
             return item

@@ -64,9 +64,7 @@ def map(options: Namespace) -> int:
     """``bridgecorr map``."""
     from ..workflow.landmarks import map_points
 
-    lost = map_points(
-        options.transform, options.points, options.out, inverse=options.inverse
-    )
+    lost = map_points(options.transform, options.points, options.out, inverse=options.inverse)
     if lost:
         warn(f"{lost} points could not be mapped and have empty coordinates in {options.out}")
     print(f"wrote {options.out}")
@@ -182,7 +180,9 @@ def phantom(options: Namespace) -> int:
     """``bridgecorr phantom``."""
     from ..workflow.demo import phantom_options, write_phantom
 
-    made = write_phantom(options.out, phantom_options(options.size, options.seed), ConsoleProgress())
+    made = write_phantom(
+        options.out, phantom_options(options.size, options.seed), ConsoleProgress()
+    )
     for path in made.paths:
         print(f"wrote {path}")
     return 0

@@ -19,8 +19,10 @@ class ConsoleProgress:
             from tqdm import tqdm
 
             self._bar = tqdm(
-                total=total, desc=f"{task:>22}", file=sys.stderr, bar_format="{l_bar}{bar}| {n_fmt}"
-                "/{total_fmt} {elapsed}<{remaining}"
+                total=total,
+                desc=f"{task:>22}",
+                file=sys.stderr,
+                bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} {elapsed}<{remaining}",
             )
         else:
             print(f"{task} ...", file=sys.stderr, flush=True)

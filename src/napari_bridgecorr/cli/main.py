@@ -107,32 +107,66 @@ def _add_landmark_commands(commands: _Commands) -> None:  # type: ignore[valid-t
 def _add_registered_commands(commands: _Commands) -> None:  # type: ignore[valid-type]
     warp = _command(commands, "warp", "resample a moving image on the fixed grid")
     _add_images(warp)
-    warp.add_argument("-o", "--out", metavar="OUT", type=Path, required=True,
-                      help=".ome.zarr, .nii.gz, .nii or .ome.tif")
+    warp.add_argument(
+        "-o",
+        "--out",
+        metavar="OUT",
+        type=Path,
+        required=True,
+        help=".ome.zarr, .nii.gz, .nii or .ome.tif",
+    )
     warp.add_argument("--channel", metavar="NAME|N", help="one channel (default: all)")
     warp.add_argument("--time", type=int, metavar="N", help="one time point (default: all)")
-    warp.add_argument("--spacing", type=_triple, metavar="Z,Y,X",
-                      help="sample the fixed extent at this spacing in um")
-    warp.add_argument("--interpolation", choices=["auto", "linear", "mean", "nearest"],
-                      default="auto", help="auto: the volume-weighted mean where a fixed voxel "
-                      "holds more than two moving ones, else linear (default)")
+    warp.add_argument(
+        "--spacing",
+        type=_triple,
+        metavar="Z,Y,X",
+        help="sample the fixed extent at this spacing in um",
+    )
+    warp.add_argument(
+        "--interpolation",
+        choices=["auto", "linear", "mean", "nearest"],
+        default="auto",
+        help="auto: the volume-weighted mean where a fixed voxel "
+        "holds more than two moving ones, else linear (default)",
+    )
 
     table = _command(commands, "table", "write one row per fixed voxel")
     _add_images(table)
-    table.add_argument("-o", "--out", metavar="VOXELS.parquet", type=Path, required=True,
-                       help=".parquet, .csv or .csv.gz")
-    table.add_argument("--mask", metavar="[NAME=]MASK", action="append", default=[],
-                       help="image whose inside becomes a column mask_NAME (repeatable)")
-    table.add_argument("--landmarks", metavar="LANDMARKS.csv", type=Path,
-                       help="check landmarks: give the error of a transform that brings none")
-    table.add_argument("--spacing", type=_triple, metavar="Z,Y,X",
-                       help="rows at this spacing in um instead of the fixed voxels")
+    table.add_argument(
+        "-o",
+        "--out",
+        metavar="VOXELS.parquet",
+        type=Path,
+        required=True,
+        help=".parquet, .csv or .csv.gz",
+    )
+    table.add_argument(
+        "--mask",
+        metavar="[NAME=]MASK",
+        action="append",
+        default=[],
+        help="image whose inside becomes a column mask_NAME (repeatable)",
+    )
+    table.add_argument(
+        "--landmarks",
+        metavar="LANDMARKS.csv",
+        type=Path,
+        help="check landmarks: give the error of a transform that brings none",
+    )
+    table.add_argument(
+        "--spacing",
+        type=_triple,
+        metavar="Z,Y,X",
+        help="rows at this spacing in um instead of the fixed voxels",
+    )
 
     report = _command(commands, "report", "write an HTML report with pictures")
     _add_images(report)
     report.add_argument("-o", "--out", metavar="REPORT.html", type=Path, required=True)
-    report.add_argument("--table", metavar="VOXELS.parquet", type=Path,
-                        help="voxel table of this registration")
+    report.add_argument(
+        "--table", metavar="VOXELS.parquet", type=Path, help="voxel table of this registration"
+    )
 
 
 def _add_whole_chain_commands(commands: _Commands) -> None:  # type: ignore[valid-type]
@@ -140,11 +174,14 @@ def _add_whole_chain_commands(commands: _Commands) -> None:  # type: ignore[vali
     run.add_argument("session", metavar="SESSION.json", type=Path)
 
     demo = _command(commands, "demo", "register a phantom with known truth, from files to report")
-    demo.add_argument("out", metavar="OUT_DIR", type=Path, nargs="?",
-                      default=Path("bridgecorr-demo"))
+    demo.add_argument(
+        "out", metavar="OUT_DIR", type=Path, nargs="?", default=Path("bridgecorr-demo")
+    )
     demo.add_argument("--seed", type=int, default=0)
 
-    phantom = _command(commands, "phantom", "write a phantom: two-photon CZI, MRI, landmarks, truth")
+    phantom = _command(
+        commands, "phantom", "write a phantom: two-photon CZI, MRI, landmarks, truth"
+    )
     phantom.add_argument("out", metavar="OUT_DIR", type=Path)
     phantom.add_argument("--size", choices=["sample", "demo"], default="demo")
     phantom.add_argument("--seed", type=int, default=0)
@@ -152,7 +189,10 @@ def _add_whole_chain_commands(commands: _Commands) -> None:  # type: ignore[vali
 
 def _command(commands: _Commands, name: str, summary: str) -> argparse.ArgumentParser:  # type: ignore[valid-type]
     parser: argparse.ArgumentParser = commands.add_parser(  # type: ignore[attr-defined]
-        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=_EPILOG,
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=name)
@@ -160,13 +200,23 @@ def _command(commands: _Commands, name: str, summary: str) -> argparse.ArgumentP
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="tps",
-                        choices=["translation", "rigid", "similarity", "affine", "tps"])
-    parser.add_argument("--smoothing", default="auto", metavar="auto|NUMBER",
-                        help="lambda of the thin-plate spline in um (0 interpolates); "
-                        "auto: by leave-one-out error (default)")
-    parser.add_argument("--dimensions", type=int, choices=[2, 3], default=3,
-                        help="2 for flat images: z is only shifted")
+    parser.add_argument(
+        "--model", default="tps", choices=["translation", "rigid", "similarity", "affine", "tps"]
+    )
+    parser.add_argument(
+        "--smoothing",
+        default="auto",
+        metavar="auto|NUMBER",
+        help="lambda of the thin-plate spline in um (0 interpolates); "
+        "auto: by leave-one-out error (default)",
+    )
+    parser.add_argument(
+        "--dimensions",
+        type=int,
+        choices=[2, 3],
+        default=3,
+        help="2 for flat images: z is only shifted",
+    )
 
 
 def _add_images(parser: argparse.ArgumentParser) -> None:

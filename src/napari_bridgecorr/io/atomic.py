@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import WriteError, one_line
@@ -39,7 +38,8 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise WriteError(path, one_line(error), "check the disk space and permissions") from error
     finally:
-        _remove(temporary)
+        with suppress(OSError):  # a name that is too long cannot be looked for either
+            _remove(temporary)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -67,7 +67,7 @@ def _replace_folder(temporary: Path, path: Path) -> None:
 def _is_ours_to_replace(folder: Path) -> bool:
     """Only an image folder (Zarr) or an empty one is ever replaced, never somebody's documents."""
     markers = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
-    return not os.listdir(folder) or any((folder / name).exists() for name in markers)
+    return not any(folder.iterdir()) or any((folder / name).exists() for name in markers)
 
 
 def _remove(path: Path) -> None:

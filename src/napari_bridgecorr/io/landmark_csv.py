@@ -95,14 +95,13 @@ def read_landmarks(path: Path) -> LandmarkSet:
 
 def write_landmarks(landmarks: LandmarkSet, path: Path) -> None:
     """Write a landmark CSV (atomically; numbers with all their digits)."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(LANDMARK_COLUMNS)
+    text = io.StringIO(newline="")
+    _write_row(text, LANDMARK_COLUMNS)
     for m in landmarks:
         cells = [m.id, m.name, "true" if m.enabled else "false"]
         for point in (m.fixed_um, m.moving_um):
             cells += ["", "", ""] if point is None else [repr(float(v)) for v in point]
-        writer.writerow(cells)
+        _write_row(text, cells)
     write_text(path, text.getvalue())
 
 
@@ -139,16 +138,23 @@ def write_points(table: PointTable, points_um: NDArray[np.float64], path: Path) 
 
     A point that could not be mapped (NaN) has empty cells.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.header)
+    text = io.StringIO(newline="")
+    _write_row(text, table.header)
     at = [table.header.index(c) for c in POINT_COLUMNS]
     for cells, point in zip(table.rows, points_um, strict=True):
         changed = list(cells)
         for i, value in zip(at, point, strict=True):
             changed[i] = repr(float(value)) if math.isfinite(value) else ""
-        writer.writerow(changed)
+        _write_row(text, changed)
     write_text(path, text.getvalue())
+
+
+def _write_row(text: io.StringIO, cells: Sequence[str]) -> None:
+    # a bare carriage return ends a row for the readers of CSV, but is not quoted by all writers
+    if any("\r" in c for c in cells):
+        csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(cells)
+    else:
+        csv.writer(text, lineterminator="\n").writerow(cells)
 
 
 def _read_cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -156,12 +162,15 @@ def _read_cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     try:
         if path.is_dir():
             raise ReadError(path, "it is a folder", "give a CSV file")
+        if path.exists() and not path.is_file():
+            # a pipe would be waited for, a device read, without end
+            raise ReadError(path, "it is not a file", "give a CSV file")
         if path.stat().st_size > _MAX_BYTES:
             raise ReadError(path, "it is too large for a table of points", "give a CSV file")
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
         if "\0" in text:
             raise ReadError(path, "it is not a text file", "give a CSV file")
-        reader = csv.reader(io.StringIO(text), strict=True)
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         lines = [(reader.line_num, cells) for cells in reader if any(c.strip() for c in cells)]
     except FileNotFoundError as error:
         raise ReadError(path, "there is no such file", "check the path") from error

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..errors import ReadError, WriteError, one_line
-from .atomic import replacing, write_text
 from ..progress import Progress, Silent
 from ..voxels import VoxelTable
+from .atomic import replacing, write_text
 
 _METADATA_KEY = b"bridgecorr"
 _SAMPLE_ROWS = 4_000_000
@@ -24,11 +24,15 @@ _ENDINGS = (".parquet", ".csv", ".csv.gz")
 
 
 def check_table_path(path: Path) -> None:
-    """Raise WriteError unless the name ends in .parquet, .csv or .csv.gz."""
+    """Raise WriteError unless a table can stand there: .parquet, .csv or .csv.gz in a folder."""
     if not path.name.lower().endswith(_ENDINGS):
         raise WriteError(
             path, "a voxel table is written as Parquet or CSV", "end its name in .parquet or .csv"
         )
+    if path.is_dir():
+        raise WriteError(path, "a folder of this name exists", "choose another name")
+    if not path.parent.is_dir():
+        raise WriteError(path, "its folder does not exist", "create the folder first")
 
 
 def write_table(

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ReadError, TransformError, one_line
+from ..errors import FitError, ReadError, TransformError, one_line
 from ..fitting import Fit
+from ..fitting.checks import check_pairs
 from ..landmarks import LandmarkPairs
 from ..transform import Transform, transform_from_dict
 from .atomic import write_text
@@ -106,7 +107,9 @@ def read_transform(path: Path) -> TransformFile:
         model, pairs, dimensions = _fit_part(document.get("fit"))
     except TransformError as error:
         raise ReadError(path, str(error), "write the transform again") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except OverflowError as error:  # numbers of hundreds of digits, an infinite size
+        raise ReadError(path, f"it is damaged ({error})", "write the transform again") from error
+    except (KeyError, TypeError, ValueError, FitError) as error:
         raise ReadError(
             path, f"the record of its fit is damaged ({one_line(error)})", "fit again"
         ) from error
@@ -122,14 +125,17 @@ def read_json_object(path: Path) -> dict[str, Any]:
         If it cannot be opened or is not JSON.
     """
     try:
+        if path.is_dir():
+            raise ReadError(path, "it is a folder", "give a JSON file")
+        if path.exists() and not path.is_file():
+            # a pipe would be waited for, a device read, without end
+            raise ReadError(path, "it is not a file", "give a JSON file")
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ReadError(path, "there is no such file", "check the path") from error
-    except IsADirectoryError as error:
-        raise ReadError(path, "it is a folder", "give a JSON file") from error
     except OSError as error:
         raise ReadError(path, f"it cannot be opened ({error.strerror})", "check it") from error
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, a number without end
         raise ReadError(path, f"it is not JSON ({one_line(error)})", "write it again") from error
     if not isinstance(document, dict):
         raise ReadError(path, "it does not hold a JSON object", "write it again")
@@ -145,4 +151,7 @@ def _fit_part(part: Any) -> tuple[str | None, LandmarkPairs | None, int]:
     ids = tuple(str(i) for i in marks["id"])
     if not len(ids) == len(fixed) == len(moving):
         raise ValueError("ids and positions differ in number")
-    return str(part["model"]), LandmarkPairs(ids, fixed, moving), int(part["dimensions"])
+    pairs = LandmarkPairs(ids, fixed, moving)
+    model, dimensions = str(part["model"]), int(part["dimensions"])
+    check_pairs(pairs, model, dimensions)
+    return model, pairs, dimensions

@@ -1,4 +1,7 @@
-"""What stands in each row, computed slab by slab. Writing it to a file is :mod:`napari_bridgecorr.io.table_file`'s."""
+"""What stands in each row, computed slab by slab.
+
+Writing it to a file is :mod:`napari_bridgecorr.io.table_file`'s work.
+"""
 
 from __future__ import annotations
 
@@ -94,6 +97,11 @@ class VoxelTable:
         ):
             if not 0 <= time < image.n_times:
                 raise GeometryError(f"{image.name} has {image.n_times} time points, no {time}")
+        for channel in self.moving_channels:
+            if not 0 <= channel < len(self.moving.channels):
+                raise GeometryError(
+                    f"{self.moving.name} has {len(self.moving.channels)} channels, no {channel}"
+                )
 
     @property
     def grid(self) -> Grid:
@@ -117,18 +125,14 @@ class VoxelTable:
         fixed_names, moving_names = self._channel_names()
         sampled = self._moving_sampler()
         found = [Column("index", np.dtype(np.int64), "linear index of the voxel, ix fastest")]
-        found += [
-            Column(f"i{a}", np.dtype(np.int32), f"voxel index along {a}") for a in "zyx"
-        ]
+        found += [Column(f"i{a}", np.dtype(np.int32), f"voxel index along {a}") for a in "zyx"]
         found += [
             Column(f"{a}_um", np.dtype(np.float64), f"world {a} of the voxel's centre (um)")
             for a in "zyx"
         ]
         found += [Column(n, self._fixed_dtype(), "fixed image") for n in fixed_names]
         for name in moving_names:
-            found.append(
-                Column(name, sampled.dtype, "volume-weighted mean of the moving image")
-            )
+            found.append(Column(name, sampled.dtype, "volume-weighted mean of the moving image"))
             found.append(
                 Column(
                     f"{name}_coverage",
@@ -165,8 +169,10 @@ class VoxelTable:
         fixed_names, moving_names = self._channel_names()
         moving = self._moving_sampler()
         fixed = self._fixed_sampler()
-        masks = {n: PullSampler(_as_fraction(m), Affine.identity(), self.grid)
-                 for n, m in self.masks.items()}
+        masks = {
+            n: PullSampler(_as_fraction(m), Affine.identity(), self.grid, "mean")
+            for n, m in self.masks.items()
+        }
         predicted = self._predicted_error()
         for start, stop in self.slabs():
             rows = _position_columns(self.grid, start, stop)
@@ -220,11 +226,13 @@ class VoxelTable:
         fixed = [c.name for c in self.fixed.channels]
         moving = [self.moving.channels[c].name for c in self.moving_channels]
         taken = {*_POSITION, _ERROR_COLUMN, *(f"mask_{n}" for n in self.masks)}
-        taken |= {f"{n}_coverage" for n in moving}
-        if set(fixed) & (set(moving) | taken) or set(moving) & taken:
+        covered = {f"{n}_coverage" for n in moving}
+        if set(fixed) & {*moving, *taken, *covered} or set(moving) & {*taken, *covered}:
             fixed = [f"fixed_{n}" for n in fixed]
             moving = [f"moving_{n}" for n in moving]
-        return _distinct(fixed), _distinct(moving)
+        moving = _distinct(moving, taken, ("", "_coverage"))
+        taken |= {*moving, *(f"{n}_coverage" for n in moving)}
+        return _distinct(fixed, taken, ("",)), moving
 
     def _moving_sampler(self, samples: tuple[int, int, int] | None = None) -> PullSampler:
         return PullSampler(
@@ -253,9 +261,9 @@ class VoxelTable:
         """Function of a slab's rows and start that gives its predicted errors."""
         error, grid = self.error, self.grid
         if error is None:
-            return lambda rows, start: np.full(len(rows["index"]), np.nan, np.float32)
+            return lambda rows, _: np.full(len(rows["index"]), np.nan, np.float32)
         if grid.n_voxels <= _MAX_ERROR_POINTS:
-            return lambda rows, start: error.predict(
+            return lambda rows, _: error.predict(
                 np.column_stack([rows["z_um"], rows["y_um"], rows["x_um"]])
             ).astype(np.float32)
         factor = int(np.ceil((grid.n_voxels / _MAX_ERROR_POINTS) ** (1 / 3)))
@@ -295,11 +303,17 @@ def _as_fraction(mask: SpatialImage) -> SpatialImage:
     return replace(mask, levels=(level,), grids=(mask.grid,), channels=mask.channels[:1])
 
 
-def _distinct(names: list[str]) -> list[str]:
-    """Names made different by a number where they repeat."""
-    counts: dict[str, int] = {}
-    out = []
+def _distinct(names: list[str], taken: set[str], endings: tuple[str, ...]) -> list[str]:
+    """Names made different, with each ending, from each other and from those taken."""
+    used = set(taken)
+    out: list[str] = []
     for name in names:
-        counts[name] = counts.get(name, 0) + 1
-        out.append(name if names.count(name) == 1 else f"{name}_{counts[name]}")
+        chosen, number = name, 0
+        if names.count(name) > 1:
+            chosen, number = f"{name}_1", 1
+        while any(chosen + ending in used for ending in endings):
+            number += 1
+            chosen = f"{name}_{number}"
+        used.update(chosen + ending for ending in endings)
+        out.append(chosen)
     return out

@@ -20,7 +20,7 @@ from ..session import ImageRef, Output, save_session
 from ..transform import DisplacementField
 from .replay import new_session, run_session
 
-# the truth is smooth on the scale of hundreds of um: a field of this spacing is exact to 0.1 um
+# the truth is smooth on the scale of hundreds of um: a field of this spacing is exact to 1 um
 _TRUTH_SPACING_UM = 100.0
 
 
@@ -167,4 +167,6 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise WriteError(folder, f"it cannot be made ({error.strerror})", "choose another") from error
+        raise WriteError(
+            folder, f"it cannot be made ({error.strerror})", "choose another"
+        ) from error

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BridgecorrError, SessionError
+from ..errors import BridgecorrError, SessionError, WriteError
 from ..fitting import Fit, FitOptions, error_model, fit
 from ..image import SpatialImage
 from ..io.landmark_csv import write_landmarks
@@ -123,7 +123,9 @@ def run_session(
     progress = progress or Silent()
     session = load_session(path)
     folder = path.resolve().parent
-    targets = [_output_path(folder, output) for output in session.outputs]
+    _check_references(session)
+    inputs = {path.resolve(), *(Path(ref.path) for ref in session.images)}
+    targets = [_output_path(folder, output, inputs) for output in session.outputs]
     warnings: list[str] = []
     images = {ref.id: _open(ref) for ref in session.images}
     for image in images.values():
@@ -135,7 +137,7 @@ def run_session(
         warnings += [*result.warnings, *_compare(record, result)]
     runner = _Runner(session, images, fits, folder, progress, truth_errors_um)
     for output, target in zip(session.outputs, targets, strict=True):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(target)
         runner.write(output, target)
     return RunResult(_with_fits(session, fits), fits, tuple(targets), tuple(warnings))
 
@@ -168,7 +170,7 @@ class _Runner:
                     self._write_table(record, result, target, output.options)
                 case "report":
                     self._write_report(record, result, target, output.options)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise SessionError(
                 f"the options of output {output.path!r} are not understood ({error})"
             ) from error
@@ -232,11 +234,36 @@ def _open(ref: ImageRef) -> SpatialImage:
     return open_image(f"{path}#{ref.image_index}", ref.spacing_um)
 
 
-def _output_path(folder: Path, output: Output) -> Path:
+def _output_path(folder: Path, output: Output, inputs: set[Path]) -> Path:
     target = (folder / output.path).resolve()
     if not target.is_relative_to(folder) or target == folder:
         raise SessionError(f"output {output.path!r} lies outside the session's folder: move it in")
+    if target in inputs:
+        raise SessionError(
+            f"output {output.path!r} would overwrite an input of the session: rename it"
+        )
     return target
+
+
+def _make_folder(target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(
+            target, f"its folder cannot be made ({error.strerror})", "choose another"
+        ) from error
+
+
+def _check_references(session: Session) -> None:
+    """Raise SessionError where a registration, mask or output names what is not there."""
+    for record in session.registrations:
+        session.image(record.fixed)
+        session.image(record.moving)
+        session.landmark_set(record.landmark_set)
+    for mask in session.masks:
+        session.image(mask.image)
+    for output in session.outputs:
+        session.registration(output.registration)
 
 
 def _compare(record: RegistrationRecord, result: Fit) -> list[str]:

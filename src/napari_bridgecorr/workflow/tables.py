@@ -17,7 +17,9 @@ from ..versions import library_versions
 from ..voxels import TableOptions, VoxelTable
 
 
-def transform_error(source: TransformFile, landmarks: LandmarkSet | None = None) -> ErrorModel | None:
+def transform_error(
+    source: TransformFile, landmarks: LandmarkSet | None = None
+) -> ErrorModel | None:
     """The error model of a transform read from a file.
 
     Parameters
