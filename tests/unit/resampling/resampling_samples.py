@@ -1,4 +1,4 @@
-"""Images, grids and maps for the tests of resampling, and references that share none of its code."""
+"""Images, grids and maps for the tests of resampling, and references that share no code."""
 
 from __future__ import annotations
 
