@@ -31,8 +31,9 @@ def main() -> None:
         write_image(_big(), folder / "big.ome.zarr")
         print(f"made {SHAPE} uint16 in {time.perf_counter() - start:.0f} s")
         coarse = Grid.from_spacing((40, 40, 40), (50.0, 50.0, 50.0), (24.5, 24.5, 24.5))
-        write_image(_image(da.zeros((1, 1, *coarse.shape), dtype=np.float32), coarse),
-                    folder / "mri.nii.gz")
+        write_image(
+            _image(da.zeros((1, 1, *coarse.shape), dtype=np.float32), coarse), folder / "mri.nii.gz"
+        )
         angle = np.deg2rad(1.5)
         turn = np.array(
             [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1.0]]
@@ -41,10 +42,24 @@ def main() -> None:
         affine = Affine.from_parts(turn, centre - turn @ centre)
         write_document(transform_document(affine), folder / "T.json")
         moving = ["--moving", folder / "big.ome.zarr", "--transform", folder / "T.json"]
-        _run("warp onto its own grid", "warp", "--fixed", folder / "big.ome.zarr", *moving,
-             "-o", folder / "warped.ome.zarr")
-        _run("tabulate over 64,000 MRI voxels", "table", "--fixed", folder / "mri.nii.gz", *moving,
-             "-o", folder / "voxels.parquet")
+        _run(
+            "warp onto its own grid",
+            "warp",
+            "--fixed",
+            folder / "big.ome.zarr",
+            *moving,
+            "-o",
+            folder / "warped.ome.zarr",
+        )
+        _run(
+            "tabulate over 64,000 MRI voxels",
+            "table",
+            "--fixed",
+            folder / "mri.nii.gz",
+            *moving,
+            "-o",
+            folder / "voxels.parquet",
+        )
 
 
 def _run(what: str, *arguments: object) -> None:
@@ -62,8 +77,11 @@ def _run(what: str, *arguments: object) -> None:
         raise SystemExit(f"{what} failed")
     megabytes = peak / 2**20
     verdict = "within" if megabytes <= LIMIT_MB else "ABOVE"
-    print(f"{what:36s} {time.perf_counter() - start:6.0f} s   peak {megabytes:6.0f} MB "
-          f"({verdict} {LIMIT_MB} MB)", flush=True)
+    print(
+        f"{what:36s} {time.perf_counter() - start:6.0f} s   peak {megabytes:6.0f} MB "
+        f"({verdict} {LIMIT_MB} MB)",
+        flush=True,
+    )
 
 
 def _big() -> SpatialImage:

@@ -40,7 +40,7 @@ def main() -> None:
         for z in offsets:
             for y in offsets:
                 for x in offsets:
-                    world = fixed.grid.to_world(index + (z, y, x))
+                    world = fixed.grid.to_world(index + np.array([z, y, x]))
                     where = moving.grid.to_index(transform.map(world)).T
                     for c in range(2):
                         total[c] += map_coordinates(

@@ -77,8 +77,12 @@ def _affine(image: SpatialImage, data: np.ndarray, grid: Grid) -> None:
     error = np.abs(warped - by_itk)[both].max() / np.ptp(data)
     if error > 1e-4 or both.mean() < 0.5:
         raise SystemExit(f"the warped volumes differ by {error} of the range")
-    show("warp 512 x 512 x 64, affine", ours, {"SimpleITK": itk_s, "SciPy": scipy_s},
-         f"largest difference {error:.1e} of the range")
+    show(
+        "warp 512 x 512 x 64, affine",
+        ours,
+        {"SimpleITK": itk_s, "SciPy": scipy_s},
+        f"largest difference {error:.1e} of the range",
+    )
 
 
 def _spline(image: SpatialImage, data: np.ndarray, grid: Grid, n: int) -> None:
@@ -106,5 +110,9 @@ def _spline(image: SpatialImage, data: np.ndarray, grid: Grid, n: int) -> None:
     error = np.abs(warped - other)[both].max() / np.ptp(data)
     if error > 1e-3 or both.mean() < 0.5:
         raise SystemExit(f"the warped volumes differ by {error} of the range")
-    show(f"warp 512 x 512 x 64, {n} landmarks", ours, {"VTK": vtk_s},
-         f"largest difference {error:.1e} of the range")
+    show(
+        f"warp 512 x 512 x 64, {n} landmarks",
+        ours,
+        {"VTK": vtk_s},
+        f"largest difference {error:.1e} of the range",
+    )

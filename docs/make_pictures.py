@@ -1,6 +1,6 @@
 """Make the README's picture from the demonstration's files.
 
-    bridgecorr demo bridgecorr-demo && python docs/make_pictures.py bridgecorr-demo
+bridgecorr demo bridgecorr-demo && python docs/make_pictures.py bridgecorr-demo
 """
 
 from __future__ import annotations

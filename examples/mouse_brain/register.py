@@ -3,9 +3,9 @@
     python examples/mouse_brain/register.py DATA_FOLDER OUT_FOLDER
 
 DATA_FOLDER holds `two_photon_brain/` (270 TIFF planes of brainglobe/brainreg's test brain) and
-`mouse_mri/` (FVB_NCrl in vivo template and mask of dama-lab/mouse-brain-atlas). The landmarks beside
-this file were found by eye. Writes transform, warped MRI, voxel table, report and the session that
-repeats it, and prints how well affine and thin-plate spline do.
+`mouse_mri/` (FVB_NCrl in vivo template and mask of dama-lab/mouse-brain-atlas). The landmarks
+beside this file were found by eye. Writes transform, warped MRI, voxel table, report and the
+session that repeats it, and prints how well each model does.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ class SplineErrorModel:
     The unknown map is taken as a Gaussian process whose prediction is the smoothing spline
     (Wahba 1990, ch. 1; kriging with generalised covariance ``-r``). The landmarks' localisation
     variance sigma^2 = lambda rho is the largest that their leave-one-out errors support, and the
-    scale rho is such that these errors have the size that the model predicts for them. For an estimator with
-    weights ``a(x)`` on the landmarks the mean squared error is then
+    scale rho is such that these errors have the size that the model predicts for them. For an
+    estimator with weights ``a(x)`` on the landmarks the mean squared error is then
 
     ``rho (a^T K a - 2 a^T k(x)) + sigma^2 |a|^2``.
 

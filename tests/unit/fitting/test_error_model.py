@@ -54,8 +54,8 @@ def test_calibrated_where_the_prior_is_true(noise_um: float, affine: bool) -> No
         assert isinstance(model, SplineErrorModel)
         predicted.append(np.sqrt(np.mean(model.predict(targets) ** 2)))
         actual.append(rms_length(transform.map(targets) - truth))
-    # exact clicks are given the little noise that they cannot exclude, which takes up to a tenth off
-    # the map's own roughness (0.89 for the affine); 24 samples leave some per cent of chance
+    # exact clicks are given the little noise that they cannot exclude, which takes up to a tenth
+    # off the map's own roughness (0.89 for the affine); 24 samples leave some per cent of chance
     assert calibration(predicted, actual) == pytest.approx(1, abs=0.12)
 
 
