@@ -396,15 +396,19 @@ def test_two_viewers_do_not_meet(
     assert session_of(second).image_layers() == []
 
 
-def test_a_session_is_freed_with_its_viewer(make_napari_viewer: Any, open_panel: Any) -> None:
-    viewer = make_napari_viewer()
-    panel = open_panel(viewer)
-    viewer.window.remove_dock_widget(panel)
-    session = weakref.ref(session_of(viewer))
-    assert session() is not None
-    del panel
+def test_a_session_keeps_no_viewer_alive() -> None:
+    from napari.components import ViewerModel
+
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros((4, 8, 8)))
+    session = session_of(viewer)
+    session.attach()
+    session.detach()
+    reference = weakref.ref(viewer)
+    del viewer
     gc.collect()
-    assert session().viewer is viewer
+    assert reference() is None
+    assert session.viewer is None
 
 
 def test_a_saved_session_replays_to_the_same_numbers(

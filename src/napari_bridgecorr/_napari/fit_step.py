@@ -59,7 +59,7 @@ class FitStep(Step):
         self.dimensions.setToolTip(
             "2-D for flat images: y and x are transformed, z is only shifted"
         )
-        self.dimensions.setMinimumWidth(62)
+        self.dimensions.setMinimumWidth(72)
         self.dimensions.addItem("3-D", 3)
         self.dimensions.addItem("2-D", 2)
         row = QHBoxLayout()

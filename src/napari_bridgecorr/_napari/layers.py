@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.utils.colormaps import Colormap
+from napari.utils.colormaps import Colormap, ensure_colormap
 from numpy.typing import NDArray
 
 from ..geometry import Grid
@@ -34,6 +34,7 @@ MEMORY_FORMAT = "memory"
 """`Source.format` of an image that is in no file."""
 
 _CHANNEL_COLOURS = ("green", "magenta", "cyan", "yellow", "red", "blue")
+_GREY_TINT = "#FFB02E"
 _GREY = {None, "#FFFFFF"}
 # contrast is judged on at most so many voxels, from three planes of the coarsest level
 _MOST_JUDGED = 2_000_000
@@ -103,6 +104,18 @@ def channel_colormap(image: SpatialImage, number: int) -> Colormap | str:
     if len(image.channels) == 1 or colour:
         return "gray"
     return _CHANNEL_COLOURS[number % len(_CHANNEL_COLOURS)]
+
+
+def tint_colormap(colormap: Colormap | str) -> Colormap:
+    """From clear to the colour: lies over a bright image without drowning in it, as a sum would."""
+    end = ensure_colormap(colormap).colors[-1][:3]
+    if np.ptp(end) == 0:  # grey over grey would show nothing
+        end = np.array([int(_GREY_TINT[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    return Colormap([[*end, 0.0], [*end, 1.0]], name=f"tint {_hex(end)}")
+
+
+def _hex(colour: NDArray[np.floating[Any]]) -> str:
+    return "#" + "".join(f"{round(255 * float(v)):02X}" for v in colour)
 
 
 def display_range(

@@ -18,7 +18,7 @@ from . import outputs
 from .frames import frame_of
 from .jobs import Job, LatestAnswer
 from .landmark_layers import SIDES
-from .layers import image_to_layers
+from .layers import image_to_layers, tint_colormap
 from .panel_parts import ProgressLine, Step, button, primary
 from .residual_layer import is_residual_layer, residual_arguments, residual_vectors
 from .summary import for_the_window
@@ -159,7 +159,8 @@ class ResultsStep(Step):
         is_upright = fixed is not None and is_shown_upright(fixed)
         for data, arguments, kind in image_to_layers(image, upright=is_upright):
             if kind == "image":
-                arguments["blending"] = "additive"
+                arguments["colormap"] = tint_colormap(arguments["colormap"])
+                arguments["blending"] = "translucent_no_depth"
             layer = Layer.create(data, arguments, kind)
             self._session.add_result(layer)
             viewer.layers.insert(self._place_below_points(), layer)

@@ -15,14 +15,14 @@ from napari.layers.base import ActionType
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
-from ..errors import BridgecorrError, FitError, one_line
-from ..fitting import Fit, FitOptions, fit
+from ..errors import BridgecorrError
+from ..fitting import Fit, FitOptions
 from ..image import SpatialImage
 from ..landmarks import LandmarkSet, Side
 from .frames import ImageTag, tag_of, um_per
-from .jobs import LatestAnswer
 from .landmark_layers import SIDES, assign_ids, points_to_landmarks, raw_ids, set_features, side_of
 from .layers import image_of_layer
+from .live_fit import LiveFit
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -66,14 +66,10 @@ class ViewerSession:
         self._point_layers: dict[Side, weakref.ref[Points] | None] = dict.fromkeys(SIDES)
         self._options = FitOptions()
         self._landmarks = LandmarkSet()
-        self._fit: Fit | None = None
-        self._fit_error = ""
-        self._asked: tuple[Any, ...] | None = None
-        self._fitted: tuple[Any, ...] | None = None
         self._settle = QTimer()
         self._settle.setSingleShot(True)
         self._settle.setInterval(_SETTLE_MS)
-        self._fits = LatestAnswer()
+        self._fits = LiveFit(self.fit_changed.emit)
         self._results: weakref.WeakSet[Layer] = weakref.WeakSet()
 
     # -- being used ------------------------------------------------------------------------------
@@ -85,7 +81,7 @@ class ViewerSession:
         if self._users > 1 or viewer is None:
             return
         self._settle.timeout.connect(self._read_landmarks)
-        self._fits.answered.connect(self._take_fit)
+        self._fits.start()
         events = viewer.layers.events
         events.inserted.connect(self._on_inserted)
         events.removed.connect(self._on_removed)
@@ -104,9 +100,7 @@ class ViewerSession:
             return
         self._settle.stop()
         self._settle.timeout.disconnect(self._read_landmarks)
-        self._fits.answered.disconnect(self._take_fit)
-        self._fits.drop()
-        self._asked = None
+        self._fits.stop()
         viewer = self._viewer()
         if viewer is None:
             return
@@ -246,7 +240,7 @@ class ViewerSession:
         """Choose what to fit."""
         if options != self._options:
             self._options = options
-            self._ask_for_fit()
+            self._fits.ask(self._landmarks, options)
 
     @property
     def fit(self) -> Fit | None:
@@ -255,23 +249,17 @@ class ViewerSession:
         While a newer one is worked out (milliseconds) the one before is still shown, so that
         nothing flickers; :meth:`current_fit` waits for no one.
         """
-        return self._fit
+        return self._fits.result
 
     def current_fit(self) -> Fit | None:
         """The fit of the landmarks and options of this moment; None if there is none."""
         self.read_now()
-        if self._fitted == self._asked:
-            return self._fit
-        question, result, error = _answer(
-            self._asked, lambda: fit(self._landmarks.pairs(), self._options)
-        )
-        self._take_fit((question, result, error))
-        return result
+        return self._fits.wait_for(self._landmarks, self._options)
 
     @property
     def fit_error(self) -> str:
         """Why there is no fit; "" if there is one."""
-        return self._fit_error
+        return self._fits.error
 
     @property
     def is_fitting(self) -> bool:
@@ -280,8 +268,8 @@ class ViewerSession:
 
     def refit(self) -> None:
         """Fit the landmarks as they are now, changed or not; `fit_changed` follows."""
-        self._asked = None
         self.read_now()
+        self._fits.ask(self._landmarks, self._options, again=True)
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -309,7 +297,7 @@ class ViewerSession:
         self._landmarks = points_to_landmarks(fixed, moving, self._unknown_units())
         if self._landmarks != before:
             self.landmarks_changed.emit()
-        self._ask_for_fit()
+        self._fits.ask(self._landmarks, self._options)
 
     def _unknown_units(self) -> tuple[float, float]:
         """What a Points layer without units counts in: the unit of the image that it marks."""
@@ -319,21 +307,6 @@ class ViewerSession:
             if layer is not None:
                 factors[number] = um_per(str(layer.units[-1]))
         return factors[0], factors[1]
-
-    def _ask_for_fit(self) -> None:
-        question = _question(self._landmarks, self._options)
-        if question == self._asked:
-            return
-        self._asked = question
-        pairs, options = self._landmarks.pairs(), self._options
-        self._fits.ask(lambda: _answer(question, lambda: fit(pairs, options)))
-
-    def _take_fit(self, answer: tuple[Any, Fit | None, str]) -> None:
-        question, result, error = answer
-        if question != self._asked:
-            return
-        self._fit, self._fit_error, self._fitted = result, error, question
-        self.fit_changed.emit()
 
     def _watch(self, layer: Layer) -> None:
         for name in _PLACE_EVENTS:
@@ -429,15 +402,3 @@ def _weak_call(session: ViewerSession, side: Side) -> Callable[[], None]:
             alive.tell_of_added_point(side)
 
     return call
-
-
-def _question(landmarks: LandmarkSet, options: FitOptions) -> tuple[Any, ...]:
-    used = tuple(m for m in landmarks if m.enabled and m.is_pair)
-    return used, options
-
-
-def _answer(question: Any, work: Callable[[], Fit]) -> tuple[Any, Fit | None, str]:
-    try:
-        return question, work(), ""
-    except FitError as error:
-        return question, None, one_line(error)
