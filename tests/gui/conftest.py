@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from napari_bridgecorr.workflow.demo import WrittenPhantom
 
 _HERE = Path(__file__).parent
+_WINDOW_FIXTURES = {"make_napari_viewer", "viewer", "registered", "open_panel"}
 # what we cannot mend: each is raised inside the library that is named
 _THIRD_PARTY = (
     # napari tells of every oblique layer that is sliced in 2-D; the panel offers to show it upright
@@ -43,6 +44,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if _HERE in item.path.parents:
             for text in _THIRD_PARTY:
                 item.add_marker(pytest.mark.filterwarnings(text))
+            if _WINDOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+                item.add_marker(
+                    pytest.mark.skipif(
+                        os.environ.get("QT_QPA_PLATFORM") == "offscreen",
+                        reason="no display, and Qt's offscreen one cannot draw: use xvfb-run -a",
+                    )
+                )
 
 
 @pytest.fixture(scope="session")

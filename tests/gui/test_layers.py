@@ -212,7 +212,9 @@ def test_dropping_offers_our_reader(tmp_path: Path, name: str) -> None:
     path = tmp_path / name if name else tmp_path
     if name.endswith(".zarr"):
         path.mkdir()
-    offered = PluginManager.instance().iter_compatible_readers([str(path)])
+    plugins = PluginManager.instance()
+    plugins.discover()
+    offered = plugins.iter_compatible_readers([str(path)])
     assert "napari-bridgecorr" in {reader.plugin_name for reader in offered}
 
 

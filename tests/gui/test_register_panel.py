@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import gc
+import os
+import subprocess
+import sys
 import threading
-import weakref
 from pathlib import Path
 from typing import Any
 
@@ -397,18 +398,30 @@ def test_two_viewers_do_not_meet(
 
 
 def test_a_session_keeps_no_viewer_alive() -> None:
-    from napari.components import ViewerModel
-
-    viewer = ViewerModel()
-    viewer.add_image(np.zeros((4, 8, 8)))
-    session = session_of(viewer)
-    session.attach()
-    session.detach()
-    reference = weakref.ref(viewer)
-    del viewer
-    gc.collect()
-    assert reference() is None
-    assert session.viewer is None
+    # in an interpreter of its own: pytest's plugins hold on to napari's objects
+    script = """
+import gc, weakref
+import numpy as np
+from qtpy.QtWidgets import QApplication
+application = QApplication([])
+from napari.components import ViewerModel
+from napari_bridgecorr._napari.viewer_session import session_of
+viewer = ViewerModel()
+viewer.add_image(np.zeros((4, 8, 8)))
+session = session_of(viewer)
+session.attach()
+session.detach()
+reference = weakref.ref(viewer)
+del viewer
+gc.collect()
+assert reference() is None and session.viewer is None
+"""
+    subprocess.run(
+        [sys.executable, "-c", script],
+        check=True,
+        timeout=60,
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
+    )
 
 
 def test_a_saved_session_replays_to_the_same_numbers(
