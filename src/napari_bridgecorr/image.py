@@ -183,12 +183,17 @@ class SpatialImage:
             raise GeometryError(f"spacing must be three positive lengths in um, not {spacing_um}")
         ratio = np.asarray(spacing_um) / np.asarray(self.grid.voxel_size_um)
         direction = self.grid.index_to_world[:3, :3] / np.asarray(self.grid.voxel_size_um)
-        # scale along the image's own axes: direction @ diag(ratio) @ direction^-1
-        stretch = np.eye(4)
-        stretch[:3, :3] = direction @ np.diag(ratio) @ np.linalg.inv(direction)
-        grids = tuple(Grid(g.shape, stretch @ g.index_to_world) for g in self.grids)
+        # Every step along an axis becomes `ratio` times as long. The origin is carried along the
+        # axes too: direction @ diag(ratio) @ direction^-1, which leaves the directions as they are.
+        stretch = direction @ np.diag(ratio) @ np.linalg.inv(direction)
+        grids = []
+        for grid in self.grids:
+            matrix = grid.index_to_world.copy()
+            matrix[:3, :3] *= ratio
+            matrix[:3, 3] = stretch @ matrix[:3, 3]
+            grids.append(Grid(grid.shape, matrix))
         kept = tuple(w for w in self.warnings if not w.startswith(MISSING_SCALE))
-        return replace(self, grids=grids, voxel_size_known=(True, True, True), warnings=kept)
+        return replace(self, grids=tuple(grids), voxel_size_known=(True, True, True), warnings=kept)
 
 
 MISSING_SCALE = "no voxel size"

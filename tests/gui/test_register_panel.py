@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("napari")
 
-from napari.layers import Image, Points, Vectors
+from napari.layers import Image, Layer, Points, Vectors
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog, QWidget
@@ -23,6 +23,7 @@ from napari_bridgecorr._napari import outputs
 from napari_bridgecorr._napari.frames import METADATA_KEY, frame_of, world_matrix
 from napari_bridgecorr._napari.jobs import Job, LatestAnswer
 from napari_bridgecorr._napari.landmark_layers import raw_ids, world_points
+from napari_bridgecorr._napari.layers import image_to_layers
 from napari_bridgecorr._napari.viewer_session import session_of
 from napari_bridgecorr.fitting import FitOptions, fit
 from napari_bridgecorr.io.landmark_csv import read_landmarks
@@ -459,9 +460,12 @@ def test_table_and_report_are_written(
 
 
 def test_images_in_no_file_are_refused_with_advice(
-    viewer: Any, open_panel: Any, qtbot: Any
+    viewer: Any, open_panel: Any, qtbot: Any, phantom_files: Any
 ) -> None:
-    viewer.open_sample("napari-bridgecorr", "phantom")
+    for image in (phantom_files.phantom.mri, phantom_files.phantom.two_photon):
+        for data in image_to_layers(image, upright=True):
+            viewer.add_layer(Layer.create(*data))
+    viewer.open(phantom_files.files["landmarks"], plugin="napari-bridgecorr")
     panel = open_panel(viewer)
     qtbot.waitUntil(lambda: panel.results.warp.isEnabled(), timeout=20_000)
     click(panel.results.saves["session"])

@@ -12,7 +12,7 @@ def test_target_error_of_known_distances() -> None:
     fixed = np.random.default_rng(0).uniform(0, 1000, (5, 3))
     off = np.array([[3, 4, 0], [0, 0, 1], [0, 2, 0], [0, 0, 0], [2, 3, 6]], dtype=float)
     shift = Affine.from_parts(np.eye(3), (10, 20, 30))
-    pairs = LandmarkPairs(tuple("abcde"), fixed, (*fixed, 10, 20, 30) - off)
+    pairs = LandmarkPairs(tuple("abcde"), fixed, fixed + np.array([10, 20, 30]) - off)
     error = target_error(shift, pairs)
     np.testing.assert_allclose(error.distances_um, [5, 1, 2, 0, 7], rtol=0, atol=1e-9)
     assert error.median_um == pytest.approx(2, abs=1e-9)
