@@ -11,8 +11,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import BridgecorrError, Cancelled, one_line
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _EPILOG = """\
 PATH, FIXED, MOVING and IMAGE may end in #N for image N of the file (from 0), as in slide.czi#2.
@@ -74,10 +78,7 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-_Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
-
-def _add_image_commands(commands: _Commands) -> None:  # type: ignore[valid-type]
+def _add_image_commands(commands: Commands) -> None:
     info = _command(commands, "info", "say what is in an image file")
     info.add_argument("path", metavar="PATH")
     info.add_argument("--json", action="store_true", help="machine-readable")
@@ -90,7 +91,7 @@ def _add_image_commands(commands: _Commands) -> None:  # type: ignore[valid-type
     convert.add_argument("--spacing", type=_triple, metavar="Z,Y,X", help=_SPACING_HELP)
 
 
-def _add_landmark_commands(commands: _Commands) -> None:  # type: ignore[valid-type]
+def _add_landmark_commands(commands: Commands) -> None:
     fit = _command(commands, "fit", "fit a transform to landmark pairs")
     fit.add_argument("landmarks", metavar="LANDMARKS.csv", type=Path)
     fit.add_argument("-o", "--out", metavar="T.json", type=Path, required=True)
@@ -104,7 +105,7 @@ def _add_landmark_commands(commands: _Commands) -> None:  # type: ignore[valid-t
     map_.add_argument("--inverse", action="store_true", help="map moving points to fixed ones")
 
 
-def _add_registered_commands(commands: _Commands) -> None:  # type: ignore[valid-type]
+def _add_registered_commands(commands: Commands) -> None:
     warp = _command(commands, "warp", "resample a moving image on the fixed grid")
     _add_images(warp)
     warp.add_argument(
@@ -169,7 +170,7 @@ def _add_registered_commands(commands: _Commands) -> None:  # type: ignore[valid
     )
 
 
-def _add_whole_chain_commands(commands: _Commands) -> None:  # type: ignore[valid-type]
+def _add_whole_chain_commands(commands: Commands) -> None:
     run = _command(commands, "run", "repeat a session: fit, warp, table, report")
     run.add_argument("session", metavar="SESSION.json", type=Path)
 
@@ -187,8 +188,8 @@ def _add_whole_chain_commands(commands: _Commands) -> None:  # type: ignore[vali
     phantom.add_argument("--seed", type=int, default=0)
 
 
-def _command(commands: _Commands, name: str, summary: str) -> argparse.ArgumentParser:  # type: ignore[valid-type]
-    parser: argparse.ArgumentParser = commands.add_parser(  # type: ignore[attr-defined]
+def _command(commands: Commands, name: str, summary: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
         name,
         help=summary,
         description=f"{summary[0].upper()}{summary[1:]}.",
