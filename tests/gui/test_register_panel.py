@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 
 pytest.importorskip("napari")
 
@@ -511,3 +512,29 @@ def test_the_panel_fits_350_pixels(registered: Any) -> None:
     assert panel.minimumSizeHint().width() <= 350
     for step in (panel.images, panel.landmarks, panel.fit, panel.results):
         assert step.minimumSizeHint().width() <= 350 - 16 - 14  # margins and the scroll bar
+
+
+def test_a_missing_voxel_size_is_asked_for_and_answered(
+    viewer: Any, open_panel: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "planes"
+    folder.mkdir()
+    for k in range(4):
+        tifffile.imwrite(folder / f"plane_{k}.tif", np.full((6, 7), k, np.uint16))
+    (layer,) = viewer.open(folder, plugin="napari-bridgecorr")
+    panel = open_panel(viewer)
+    panel.images.choosers["fixed"].choose(layer)
+    line = panel.images.voxel_sizes["fixed"]
+    qtbot.waitUntil(line.isVisible, timeout=5000)
+    assert not panel.images.voxel_sizes["moving"].isVisible()
+    line.edit.setText("50; 40; 40")
+    click(line.button)
+    assert "three positive lengths" in panel.message.text()
+    line.edit.setText("50, 40, 40")
+    click(line.button)
+    assert np.allclose(world_matrix(layer), np.diag([50, 40, 40, 1]))
+    assert frame_of(layer).shape == (4, 4)
+    assert session_of(viewer).image("fixed").grid.voxel_size_um == (50, 40, 40)
+    assert not line.isVisible()
+    reference = outputs.image_reference(session_of(viewer).image("fixed"), "fixed")
+    assert reference.spacing_um == (50, 40, 40)

@@ -11,9 +11,11 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QPushButton
 from ..errors import BridgecorrError
 from .frames import ImageTag, is_upright, tag_of
 from .landmark_layers import COLOURS, SIDES
+from .layers import set_voxel_size
 from .panel_parts import LayerChooser, Step, muted
 from .summary import describe_image
 from .views import are_upright, frame_view, show_images_upright
+from .voxel_size_line import VoxelSizeLine
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -40,21 +42,27 @@ class ImagesStep(Step):
         grid.setColumnStretch(1, 1)
         self.choosers: dict[Side, LayerChooser] = {}
         self._facts = {side: muted() for side in SIDES}
+        self.voxel_sizes: dict[Side, VoxelSizeLine] = {}
         for row, side in enumerate(SIDES):
             label = QLabel(f'<span style="color:{COLOURS[side]}">●</span> {side.capitalize()}')
             label.setToolTip(_TIPS[side])
             chooser = LayerChooser(_TIPS[side], f"bridgecorr_{side}_image")
             chooser.layer_chosen.connect(partial(session.set_image_layer, side))
             self.choosers[side] = chooser
-            grid.addWidget(label, 2 * row, 0)
-            grid.addWidget(chooser, 2 * row, 1)
-            grid.addWidget(self._facts[side], 2 * row + 1, 1)
+            size = VoxelSizeLine(f"bridgecorr_{side}_voxel_size")
+            size.answered.connect(partial(self._on_voxel_size, side))
+            size.misunderstood.connect(partial(self._tell, is_error=True))
+            self.voxel_sizes[side] = size
+            grid.addWidget(label, 3 * row, 0)
+            grid.addWidget(chooser, 3 * row, 1)
+            grid.addWidget(self._facts[side], 3 * row + 1, 1)
+            grid.addWidget(size, 3 * row + 2, 1)
         self.swap = QPushButton("⇅")
         self.swap.setObjectName("bridgecorr_swap")
         self.swap.setToolTip("Swap fixed and moving, with their landmarks")
         self.swap.setFixedWidth(28)
         self.swap.clicked.connect(self._on_swap)
-        grid.addWidget(self.swap, 0, 2, 3, 1)
+        grid.addWidget(self.swap, 0, 2, 4, 1)
         self.body.addLayout(grid)
         self.upright = QCheckBox("Show upright")
         self.upright.setObjectName("bridgecorr_upright")
@@ -80,6 +88,7 @@ class ImagesStep(Step):
             chosen = self._session.image_layer(side)
             listed = [i for i in layers if chosen is not None and _is_same_image(i, chosen)]
             self.choosers[side].show_layers(layers, names, listed[0] if listed else None)
+            image = None
             try:
                 image = self._session.image(side)
                 text = describe_image(image)
@@ -88,6 +97,7 @@ class ImagesStep(Step):
                 text = str(error)
             self._facts[side].setText(text)
             self._facts[side].setVisible(bool(text))
+            self.voxel_sizes[side].show_image(image)
         has_images = any(self._session.image_layer(side) is not None for side in SIDES)
         try:
             shown_upright = are_upright(self._session)
@@ -104,6 +114,15 @@ class ImagesStep(Step):
         )
         self._tilt_note.setVisible(bool(self._tilt_note.text()))
         self.swap.setEnabled(has_images)
+
+    def _on_voxel_size(self, side: Side, spacing_um: tuple[float, float, float]) -> None:
+        set_voxel_size(self._session.channel_layers(side), spacing_um)
+        frame_view(self._session, side)
+        self._session.images_changed.emit()
+        self._tell(f"The {side} image's voxels measure {spacing_um} µm now.", is_error=False)
+
+    def _tell(self, text: str, is_error: bool) -> None:
+        self._session.told.emit(text, is_error)
 
     def _on_swap(self) -> None:
         self._session.swap()

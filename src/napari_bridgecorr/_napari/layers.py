@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -177,6 +178,26 @@ def show_upright(layer: Layer, upright: bool) -> None:
     layer.metadata = {**layer.metadata, METADATA_KEY: ImageTag(image, channel, frame)}
     layer.units = (*layer.units[:-3], *SPATIAL_UNITS)
     place_layer(layer, shown)
+
+
+def set_voxel_size(layers: Sequence[Layer], spacing_um: tuple[float, float, float]) -> None:
+    """Answer the missing voxel size of the image behind `layers`: its channels stay one image.
+
+    Raises
+    ------
+    GeometryError
+        If the lengths are not positive.
+    """
+    tags = [tag for layer in layers if isinstance(tag := tag_of(layer), ImageTag)]
+    if not tags:
+        return
+    image = tags[0].image.with_voxel_size(spacing_um)
+    size = np.diag([*image.grid.voxel_size_um, 1.0])
+    for layer, tag in zip(layers, tags, strict=True):
+        is_in_world = np.array_equal(tag.frame, np.eye(4))
+        frame = np.eye(4) if is_in_world else upright_frame(image.grid)
+        layer.metadata = {**layer.metadata, METADATA_KEY: ImageTag(image, tag.channel, frame)}
+        place_layer(layer, image.grid.index_to_world if is_in_world else size)
 
 
 def _time_scale(image: SpatialImage) -> tuple[float, ...]:

@@ -98,4 +98,4 @@ def _has_landmark_header(place: Path) -> bool:
 
 def _for_the_window(warning: str) -> str:
     """The warning with the window's remedy instead of the command line's."""
-    return warning.replace("state it with --spacing z,y,x", "state it in the layer's scale")
+    return warning.replace("state it with --spacing z,y,x", "state it in the Register panel")
