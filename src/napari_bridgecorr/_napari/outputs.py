@@ -26,8 +26,9 @@ from .layers import MEMORY_FORMAT
 LARGEST_IN_MEMORY_BYTES = 1_500_000_000
 """A larger result is written to a file and opened from there."""
 
-# small enough to report and to stop often; the result does not depend on it
-_BLOCK = (8, 64, 64)
+# small enough to report and to stop often; the result does not depend on it. A block of means of a
+# fine moving image takes thousands of times as long as one of interpolated values.
+_MEAN_BLOCK, _BLOCK = (8, 64, 64), (16, 256, 256)
 _UNSAVED_FORMATS = (MEMORY_FORMAT, "phantom")
 
 
@@ -66,11 +67,12 @@ def warp_in_memory(pair: Pair, channel: int | None, progress: Progress) -> Spati
     lazy = resample(moving, transform, grid, channels=channels)
     sampler = PullSampler(moving, transform, grid, channels=channels)
     values = np.empty(lazy.data.shape, sampler.dtype)
-    starts = [range(0, n, step) for n, step in zip(grid.shape, _BLOCK, strict=True)]
+    size = _MEAN_BLOCK if sampler.interpolation == "mean" else _BLOCK
+    starts = [range(0, n, step) for n, step in zip(grid.shape, size, strict=True)]
     corners = list(product(range(moving.n_times), *starts))
     progress.begin("warping", len(corners))
     for time, *start in corners:
-        stop = [min(a + s, n) for a, s, n in zip(start, _BLOCK, grid.shape, strict=True)]
+        stop = [min(a + s, n) for a, s, n in zip(start, size, grid.shape, strict=True)]
         where = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
         values[(time, slice(None), *where)] = sampler.block(time, start, stop).values
         progress.advance()
