@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -72,6 +73,8 @@ def resample(
 
     data = _map_blocks(
         compute,
+        # a name of its own: dask would else hash the function with all the images that it holds
+        name=f"resample-{uuid.uuid4().hex}",
         chunks=chunks,
         dtype=sampler.dtype,
         meta=np.empty((0,) * 5, sampler.dtype),
