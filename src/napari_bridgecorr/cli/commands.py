@@ -230,7 +230,8 @@ def _fit_json(result: Fit) -> dict[str, object]:
 
 def _fit_text(result: Fit) -> str:
     d = result.diagnostics
-    smoothing = "" if result.smoothing_um is None else f", lambda {result.smoothing_um:.4g} um"
+    unit = "um" if result.options.dimensions == 3 else "um^2"
+    smoothing = "" if result.smoothing_um is None else f", lambda {result.smoothing_um:.4g} {unit}"
     return (
         f"{result.options.model}{smoothing}: {len(d.ids)} landmarks, leave-one-out error "
         f"RMS {d.loo_rms_um:.1f} um, median {d.loo_median_um:.1f} um "

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import TransformError
+from ..errors import FitError, TransformError
 from ..fitting import Fit, FitOptions, fit
 from ..io.landmark_csv import read_landmarks, read_points, write_points
 from ..io.transform_json import TransformFile, fit_document, read_transform, write_document
@@ -19,7 +19,11 @@ def fit_landmarks(landmarks: Path, out: Path, options: FitOptions | None = None)
     ------
     ReadError, FitError, WriteError
     """
-    result = fit(read_landmarks(landmarks).pairs(), options)
+    pairs = read_landmarks(landmarks).pairs()
+    try:
+        result = fit(pairs, options)
+    except FitError as error:
+        raise FitError(f"{landmarks}: {error}") from error
     write_document(fit_document(result), out)
     return result
 
