@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import Any
 
@@ -22,6 +23,8 @@ class ConsoleProgress:
                 total=total,
                 desc=f"{task:>22}",
                 file=sys.stderr,
+                # some terminals state no width, on which tqdm draws nothing
+                ncols=shutil.get_terminal_size().columns,
                 bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} {elapsed}<{remaining}",
             )
         else:
