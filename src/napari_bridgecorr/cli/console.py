@@ -19,12 +19,14 @@ class ConsoleProgress:
         if sys.stderr.isatty():
             from tqdm import tqdm
 
+            size = shutil.get_terminal_size()
             self._bar = tqdm(
                 total=total,
                 desc=f"{task:>22}",
                 file=sys.stderr,
-                # some terminals state no width, on which tqdm draws nothing
-                ncols=shutil.get_terminal_size().columns,
+                # some terminals state no size, on which tqdm draws nothing
+                ncols=size.columns,
+                nrows=size.lines,
                 bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} {elapsed}<{remaining}",
             )
         else:
