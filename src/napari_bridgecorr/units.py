@@ -1,4 +1,4 @@
-"""The one place that converts lengths and times. Inside the project a length is in micrometres."""
+"""The one place that converts lengths. Inside the project a length is in micrometres."""
 
 from __future__ import annotations
 
