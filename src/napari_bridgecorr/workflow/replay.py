@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import BridgecorrError, SessionError, WriteError
 from ..fitting import Fit, FitOptions, error_model, fit
@@ -32,6 +33,8 @@ from ..versions import library_versions
 from ..voxels import TableOptions
 from .images import warp
 from .tables import tabulate
+
+TruthErrors = Callable[[Fit], NDArray[np.float64]]
 
 # a replay on another machine may round differently, a different spline does not hide below this
 _SAME_UM = 1e-6
@@ -102,7 +105,7 @@ def run_session(
     path: Path,
     progress: Progress | None = None,
     *,
-    truth_errors_um: Any = None,
+    truth_errors_um: TruthErrors | None = None,
 ) -> RunResult:
     """Fit every registration of a session again and write all its outputs.
 
@@ -149,7 +152,7 @@ class _Runner:
     fits: Mapping[str, Fit]
     folder: Path
     progress: Progress
-    truth_errors_um: Any
+    truth_errors_um: TruthErrors | None
 
     def write(self, output: Output, target: Path) -> None:
         """Write one output of the session."""
