@@ -14,7 +14,7 @@ import psutil
 
 from napari_bridgecorr.geometry import Grid
 from napari_bridgecorr.image import Channel, Source, SpatialImage
-from napari_bridgecorr.io.transform_json import transform_document, write_document
+from napari_bridgecorr.io.transform_files import transform_document, write_document
 from napari_bridgecorr.io.writers import write_image
 from napari_bridgecorr.transform import Affine
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from napari_bridgecorr.io.landmark_csv import read_landmarks
+from napari_bridgecorr.io.landmark_files import read_landmarks
 from napari_bridgecorr.io.registry import open_image
 from napari_bridgecorr.io.table_file import read_table
 

@@ -21,7 +21,7 @@ from napari_bridgecorr.cli.console import ConsoleProgress
 from napari_bridgecorr.evaluate import dice
 from napari_bridgecorr.fitting import FitOptions, fit
 from napari_bridgecorr.image import SpatialImage
-from napari_bridgecorr.io.landmark_csv import read_landmarks
+from napari_bridgecorr.io.landmark_files import read_landmarks
 from napari_bridgecorr.io.registry import open_image
 from napari_bridgecorr.session import ImageRef, Output, save_session
 from napari_bridgecorr.transform import Transform

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from dask.array import Array as DaskArray
 
 AXES = "tczyx"
+
+Role = Literal[
+    "image",  # what the instrument was asked to image
+    "labels",  # integers that name objects
+    "slide label",  # photograph of the paper label
+    "slide preview",  # overview of the whole slide
+    "optical",  # camera image of a region, as beside a mass-cytometry acquisition
+    "panorama",  # overview drawn by the instrument
+]
 
 
 @dataclass(frozen=True)
@@ -31,11 +40,18 @@ class Channel:
         ``#RRGGBB`` where the file gives one.
     display_range : (float, float) or None
         Contrast limits where the file gives them.
+    excitation_nm, emission_nm : float or None
+        Wavelengths where the file gives them.
+    metal : str or None
+        The isotope that a mass cytometer counted, as ``Ir191``.
     """
 
     name: str
     colour: str | None = None
     display_range: tuple[float, float] | None = None
+    excitation_nm: float | None = None
+    emission_nm: float | None = None
+    metal: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +71,8 @@ class Source:
     axes : str
         The axes that the file has, a subsequence of ``tczyx``; an axis missing here has length 1
         in the levels.
+    role : Role
+        What the image is for. Images of role "image" come first in a file's list.
     """
 
     path: Path
@@ -62,6 +80,7 @@ class Source:
     image_index: int = 0
     image_name: str = ""
     axes: str = "zyx"
+    role: Role = "image"
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +159,11 @@ class SpatialImage:
     def name(self) -> str:
         """The image's own name, or the file's."""
         return self.source.image_name or self.source.path.name
+
+    @property
+    def is_labels(self) -> bool:
+        """Whether the voxels name objects: they are never averaged or interpolated."""
+        return self.source.role == "labels"
 
     @property
     def n_times(self) -> int:

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from .errors import ReadError, SessionError
 from .fitting import FitOptions
 from .io.atomic import write_text
-from .io.transform_json import read_json_object
+from .io.transform_files import read_json_object
 from .landmarks import Landmark, LandmarkSet
 
 FORMAT = "bridgecorr-session"

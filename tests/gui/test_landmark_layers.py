@@ -24,7 +24,7 @@ from napari_bridgecorr._napari.landmark_layers import (
     set_scale,
 )
 from napari_bridgecorr.geometry import Grid
-from napari_bridgecorr.io.landmark_csv import read_landmarks, write_landmarks
+from napari_bridgecorr.io.landmark_files import read_landmarks, write_landmarks
 
 LANDMARKS = LandmarkSet(
     (

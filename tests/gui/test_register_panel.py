@@ -27,7 +27,7 @@ from napari_bridgecorr._napari.landmark_layers import raw_ids, world_points
 from napari_bridgecorr._napari.layers import image_to_layers
 from napari_bridgecorr._napari.viewer_session import session_of
 from napari_bridgecorr.fitting import FitOptions, fit
-from napari_bridgecorr.io.landmark_csv import read_landmarks
+from napari_bridgecorr.io.landmark_files import read_landmarks
 from napari_bridgecorr.io.registry import open_image
 from napari_bridgecorr.resampling import resample
 from napari_bridgecorr.workflow.replay import run_session

@@ -17,9 +17,9 @@ import tifffile
 
 from napari_bridgecorr.cli import commands
 from napari_bridgecorr.cli.main import main
-from napari_bridgecorr.io.landmark_csv import read_landmarks, read_points
+from napari_bridgecorr.io.landmark_files import read_landmarks, read_points
 from napari_bridgecorr.io.registry import open_image, open_images
-from napari_bridgecorr.io.transform_json import read_transform
+from napari_bridgecorr.io.transform_files import read_transform
 from napari_bridgecorr.resampling import resample
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def test_info_says_what_the_reader_found(files: Files, capsys: Output) -> None:
     assert set(described) == {"file", "format", "images"}
     (image,) = described["images"]
     assert set(image) == {
-        "index", "name", "axes", "shape", "dtype", "channels", "voxel_size_um", "index_to_world",
+        "index", "name",
+        "role", "axes", "shape", "dtype", "channels", "voxel_size_um", "index_to_world",
         "levels", "warnings",
     }  # fmt: skip
     assert image["axes"] == "czyx"

@@ -13,9 +13,9 @@ from scipy.ndimage import map_coordinates
 
 from napari_bridgecorr.cli.main import main
 from napari_bridgecorr.fitting import fit
-from napari_bridgecorr.io.landmark_csv import read_landmarks
+from napari_bridgecorr.io.landmark_files import read_landmarks
 from napari_bridgecorr.io.registry import open_image
-from napari_bridgecorr.io.transform_json import read_transform
+from napari_bridgecorr.io.transform_files import read_transform
 from napari_bridgecorr.landmarks import LandmarkPairs
 from napari_bridgecorr.phantom import Phantom, PhantomOptions, make_phantom
 

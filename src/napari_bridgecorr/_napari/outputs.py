@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import SessionError
 from ..fitting import Fit, FitOptions, error_model
 from ..image import SpatialImage
-from ..io.transform_json import fit_document, write_document
+from ..io.transform_files import fit_document, write_document
 from ..landmarks import LandmarkSet
 from ..progress import Progress
 from ..resampling import PullSampler, resample

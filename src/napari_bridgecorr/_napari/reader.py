@@ -9,7 +9,7 @@ from typing import Any
 from napari.utils.notifications import show_warning
 
 from ..errors import ReadError
-from ..io.landmark_csv import LANDMARK_COLUMNS, read_landmarks
+from ..io.landmark_files import LANDMARK_COLUMNS, read_landmarks
 from ..io.registry import open_images, parse_image_path, readers
 from .landmark_layers import landmarks_to_layers
 from .layers import image_to_layers

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QHBox
 
 from ..errors import BridgecorrError, SessionError
 from ..image import SpatialImage
-from ..io.landmark_csv import write_landmarks
+from ..io.landmark_files import write_landmarks
 from ..io.registry import open_image
 from . import outputs
 from .frames import frame_of

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ReadError
-from ..io.landmark_csv import read_landmarks
+from ..io.landmark_files import read_landmarks
 from ..io.registry import open_image
 from .frames import upright_frame
 from .landmark_layers import landmarks_to_layers

@@ -9,7 +9,7 @@ from typing import Any
 from napari.layers import Layer, Points
 
 from ..errors import WriteError
-from ..io.landmark_csv import write_landmarks
+from ..io.landmark_files import write_landmarks
 from ..io.writers import write_image
 from .frames import METADATA_KEY, ImageTag
 from .landmark_layers import SIDES, points_to_landmarks, side_of

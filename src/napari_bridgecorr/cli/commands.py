@@ -17,7 +17,7 @@ from .console import ConsoleProgress, warn
 
 if TYPE_CHECKING:
     from ..fitting import Fit
-    from ..io.transform_json import TransformFile
+    from ..io.transform_files import TransformFile
 
 
 def info(options: Namespace) -> int:
@@ -94,7 +94,7 @@ def warp(options: Namespace) -> int:
 
 def table(options: Namespace) -> int:
     """``bridgecorr table``."""
-    from ..io.landmark_csv import read_landmarks
+    from ..io.landmark_files import read_landmarks
     from ..voxels import TableOptions
     from ..workflow.tables import tabulate, transform_error
 
@@ -196,7 +196,7 @@ def _open(name: str, spacing_um: tuple[float, float, float] | None) -> SpatialIm
 
 
 def _registered(options: Namespace) -> tuple[SpatialImage, SpatialImage, TransformFile]:
-    from ..io.transform_json import read_transform
+    from ..io.transform_files import read_transform
 
     source = read_transform(options.transform)  # first: it is quick to find out that it is wrong
     fixed = _open(options.fixed, options.fixed_spacing)

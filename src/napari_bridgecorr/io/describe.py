@@ -22,8 +22,8 @@ def describe_file(path: Path, images: Sequence[SpatialImage]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``{"file", "format", "images": [{"index", "name", "axes", "shape", "dtype", "channels",
-        "voxel_size_um", "index_to_world", "levels", "warnings"}]}``. `shape` is that of the axes
+        ``{"file", "format", "images": [{"index", "name", "role", "axes", "shape", "dtype",
+        "channels", "voxel_size_um", "index_to_world", "levels", "warnings"}]}``. `shape` is that of the axes
         present; `voxel_size_um` lists z, y, x, null where the file does not say, and is null where
         it says nothing.
     """
@@ -45,6 +45,7 @@ def _describe_image(image: SpatialImage) -> dict[str, Any]:
     return {
         "index": image.source.image_index,
         "name": image.name,
+        "role": image.source.role,
         "axes": axes,
         "shape": [int(sizes[axis]) for axis in axes],
         "dtype": image.dtype.name,

@@ -48,7 +48,7 @@ def write_image(image: SpatialImage, path: Path, progress: Progress | None = Non
     kind = check_image_path(path)
     watched = progress or Silent()
     if kind == "zarr":
-        from .ome_zarr_write import write_ome_zarr
+        from .ome_zarr.write import write_ome_zarr
 
         write_ome_zarr(image, path, watched)
     elif kind == "nifti":

@@ -11,9 +11,9 @@ import numpy as np
 from ..errors import WriteError
 from ..evaluate import TargetError, target_error
 from ..fitting import Fit
-from ..io.czi_write import write_czi
-from ..io.landmark_csv import write_landmarks
-from ..io.transform_json import transform_document, write_document
+from ..io.czi.write import write_czi
+from ..io.landmark_files import write_landmarks
+from ..io.transform_files import transform_document, write_document
 from ..io.writers import write_image
 from ..landmarks import LandmarkSet
 from ..phantom import Phantom, PhantomOptions, make_phantom

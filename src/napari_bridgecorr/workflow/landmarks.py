@@ -8,8 +8,8 @@ import numpy as np
 
 from ..errors import FitError, TransformError
 from ..fitting import Fit, FitOptions, fit
-from ..io.landmark_csv import read_landmarks, read_points, write_points
-from ..io.transform_json import TransformFile, fit_document, read_transform, write_document
+from ..io.landmark_files import read_landmarks, read_points, write_points
+from ..io.transform_files import TransformFile, fit_document, read_transform, write_document
 
 
 def fit_landmarks(landmarks: Path, out: Path, options: FitOptions | None = None) -> Fit:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from ..errors import BridgecorrError, SessionError, WriteError
 from ..fitting import Fit, FitOptions, error_model, fit
 from ..image import SpatialImage
-from ..io.landmark_csv import write_landmarks
+from ..io.landmark_files import write_landmarks
 from ..io.registry import open_image
-from ..io.transform_json import fit_document, write_document
+from ..io.transform_files import fit_document, write_document
 from ..landmarks import LandmarkSet
 from ..progress import Progress, Silent
 from ..session import (

@@ -9,7 +9,7 @@ from typing import Any
 from ..fitting import CheckErrorModel, ErrorModel, error_model
 from ..image import SpatialImage
 from ..io.table_file import check_table_path, write_table
-from ..io.transform_json import TransformFile
+from ..io.transform_files import TransformFile
 from ..landmarks import LandmarkSet
 from ..progress import Progress
 from ..transform import Transform

@@ -14,10 +14,10 @@ import pytest
 from pylibCZIrw import czi as library
 
 from napari_bridgecorr.errors import Cancelled, ReadError, WriteError
-from napari_bridgecorr.io import czi_levels
 from napari_bridgecorr.io.czi import CziReader, write_czi
-from napari_bridgecorr.io.czi_library import close_readers
-from napari_bridgecorr.io.czi_metadata import parse_metadata
+from napari_bridgecorr.io.czi import levels as czi_levels
+from napari_bridgecorr.io.czi.library import close_readers
+from napari_bridgecorr.io.czi.metadata import parse_metadata
 
 READABLE = [
     "1_tileregion.czi",

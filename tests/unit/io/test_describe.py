@@ -33,6 +33,7 @@ def test_exact_structure() -> None:
             {
                 "index": 1,
                 "name": "left",
+                "role": "image",
                 "axes": "cyx",
                 "shape": [2, 20, 30],
                 "dtype": "uint16",

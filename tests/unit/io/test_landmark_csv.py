@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from napari_bridgecorr.errors import ReadError
-from napari_bridgecorr.io.landmark_csv import (
+from napari_bridgecorr.io.landmark_files import (
     LANDMARK_COLUMNS,
     read_landmarks,
     read_points,

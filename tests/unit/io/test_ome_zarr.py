@@ -18,8 +18,8 @@ from scipy.spatial.transform import Rotation
 from napari_bridgecorr.errors import Cancelled, ReadError, WriteError
 from napari_bridgecorr.geometry import Grid
 from napari_bridgecorr.image import Channel, Source, SpatialImage
-from napari_bridgecorr.io import ome_zarr_write
 from napari_bridgecorr.io.ome_zarr import OmeZarrReader, write_ome_zarr
+from napari_bridgecorr.io.ome_zarr import write as ome_zarr_write
 from napari_bridgecorr.io.pyramid import mean_downsample
 
 CARDIO = "20200812-CardiomyocyteDifferentiation14-Cycle1_B_03_mip.zarr"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from napari_bridgecorr.errors import ReadError
 from napari_bridgecorr.fitting import FitOptions, fit
 from napari_bridgecorr.geometry import Grid
-from napari_bridgecorr.io.transform_json import (
+from napari_bridgecorr.io.transform_files import (
     fit_document,
     read_transform,
     transform_document,

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import GeometryError, ReadError
-from ..geometry import Grid
-from ..image import AXES, Source, SpatialImage, missing_scale_warning
-from .ome_zarr_metadata import (
+from ...errors import GeometryError, ReadError
+from ...geometry import Grid
+from ...image import AXES, Source, SpatialImage, missing_scale_warning
+from ..pyramid import PROBE_PX, sampled_at_centres, textured_corner
+from ..reader import Claim
+from .metadata import (
     LevelPlace,
     Misdescribed,
     Multiscale,
@@ -26,10 +28,8 @@ from .ome_zarr_metadata import (
     parse_multiscale,
     safe_path,
 )
-from .ome_zarr_write import write_ome_zarr
-from .pyramid import PROBE_PX, sampled_at_centres, textured_corner
-from .reader import Claim
-from .zarr_store import StoredArray, Unreadable, attributes, has_chunks, open_stored
+from .store import StoredArray, Unreadable, attributes, has_chunks, open_stored
+from .write import write_ome_zarr
 
 __all__ = ["OmeZarrReader", "write_ome_zarr"]
 

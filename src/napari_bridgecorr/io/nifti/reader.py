@@ -21,15 +21,16 @@ from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
 
-from ..errors import GeometryError, ReadError, WriteError, one_line
-from ..geometry import Grid
-from ..image import Channel, Source, SpatialImage
-from ..progress import Progress, Silent
-from ..units import MICROMETRES_PER_MILLIMETRE
-from .atomic import replacing
-from .blocks import Block, Shape5, compute, lazy_array, plane_chunks, z_slabs
-from .nifti_file import NiftiHead, is_compressed, read_nifti_head, require_complete
-from .nifti_header import (
+from ...errors import GeometryError, ReadError, WriteError, one_line
+from ...geometry import Grid
+from ...image import Channel, Source, SpatialImage
+from ...progress import Progress, Silent
+from ...units import MICROMETRES_PER_MILLIMETRE
+from ..atomic import replacing
+from ..blocks import Block, Shape5, compute, lazy_array, plane_chunks, z_slabs
+from ..reader import Claim
+from .file import NiftiHead, is_compressed, read_nifti_head, require_complete
+from .header import (
     LABEL_INTENT,
     MEND,
     FloatArray,
@@ -41,7 +42,6 @@ from .nifti_header import (
     scaling,
     time_step_s,
 )
-from .reader import Claim
 
 _ALIGNED = 2
 _LARGEST_NIFTI1_SIZE = 32767

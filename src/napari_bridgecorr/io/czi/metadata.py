@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree
 
-from ..image import Channel
-from ..units import micrometres_per
+from ...image import Channel
+from ...units import micrometres_per
 
 _LARGEST_PIXEL_UM = 1e4
 """A pixel of a centimetre is no microscope's: the number was stored in another unit."""

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import WriteError
-from ..image import AXES, SpatialImage
-from ..progress import Progress, Silent
-from .atomic import replacing
-from .pyramid import Factors, mean_downsample, pyramid_factors
-from .zarr_store import create_array, create_group, write_attributes
+from ...errors import WriteError
+from ...image import AXES, SpatialImage
+from ...progress import Progress, Silent
+from ..atomic import replacing
+from ..pyramid import Factors, mean_downsample, pyramid_factors
+from .store import create_array, create_group, write_attributes
 
 BLOCK_BYTES = 2**27
 """Largest block held in memory while writing (a few copies of it exist at a time)."""

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import GeometryError
-from ..image import Channel
-from ..units import micrometres_per
+from ...errors import GeometryError
+from ...image import Channel
+from ...units import micrometres_per
 
 _SECONDS = {
     "second": 1.0,

@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import ReadError
+from ...errors import ReadError
 
 _COPY_AGAIN = "copy or export it again"
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FitError, ReadError
-from ..landmarks import Landmark, LandmarkSet, Point
-from .atomic import write_text
+from ...errors import FitError, ReadError
+from ...landmarks import Landmark, LandmarkSet, Point
+from ..atomic import write_text
 
 LANDMARK_COLUMNS = (
     "id",

@@ -1,4 +1,4 @@
-"""Reader of Zeiss CZI files: one lazy image per scene. The library itself is in `czi_library`."""
+"""Reader of Zeiss CZI files: one lazy image per scene. The library itself is in `library`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ReadError
-from ..geometry import Grid
-from ..image import Channel, Source, SpatialImage, missing_scale_warning
-from .czi_directory import ABSENT, MAGIC, CziDirectory
-from .czi_levels import CziLevel, CziScene, StoredChannel, is_pyramid_of_means, usable_factor
-from .czi_library import PIXEL_TYPES, CziFile, check_opens, guard
-from .czi_metadata import CziMetadata, parse_metadata
-from .czi_write import write_czi
-from .lazy import lazily
-from .reader import Claim
+from ...errors import ReadError
+from ...geometry import Grid
+from ...image import Channel, Source, SpatialImage, missing_scale_warning
+from ..lazy import lazily
+from ..reader import Claim
+from .directory import ABSENT, MAGIC, CziDirectory
+from .levels import CziLevel, CziScene, StoredChannel, is_pyramid_of_means, usable_factor
+from .library import PIXEL_TYPES, CziFile, check_opens, guard
+from .metadata import CziMetadata, parse_metadata
+from .write import write_czi
 
 __all__ = ["CziReader", "write_czi"]
 

@@ -13,9 +13,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ReadError
-from ..units import micrometres_per
-from .time_units import seconds_per
+from ...errors import ReadError
+from ...units import micrometres_per
+from ..time_units import seconds_per
 
 FloatArray = NDArray[np.float64]
 

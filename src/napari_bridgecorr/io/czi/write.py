@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import WriteError
-from ..progress import Progress, Silent
-from ..units import micrometres_per
-from .atomic import replacing
-from .czi_library import Plane, write_planes
+from ...errors import WriteError
+from ...progress import Progress, Silent
+from ...units import micrometres_per
+from ..atomic import replacing
+from .library import Plane, write_planes
 
 _PLANES_AT_ONCE_BYTES = 2**27
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FitError, ReadError, TransformError, one_line
-from ..fitting import Fit
-from ..fitting.checks import check_pairs
-from ..landmarks import LandmarkPairs
-from ..transform import Transform, transform_from_dict
-from .atomic import write_text
+from ...errors import FitError, ReadError, TransformError, one_line
+from ...fitting import Fit
+from ...fitting.checks import check_pairs
+from ...landmarks import LandmarkPairs
+from ...transform import Transform, transform_from_dict
+from ..atomic import write_text
 
 FORMAT = "bridgecorr-transform"
 VERSION = 1

@@ -17,8 +17,8 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
-from ..errors import ReadError
-from .lazy import lazily, outer_indices
+from ...errors import ReadError
+from ..lazy import lazily, outer_indices
 
 _FAULTS = (
     RuntimeError,

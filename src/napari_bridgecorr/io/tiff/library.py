@@ -19,9 +19,9 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from ..errors import ReadError, one_line
-from .signature import mislabelled, read_head, signature_of
-from .tiff_chain import require_whole_chain
+from ...errors import ReadError, one_line
+from ..signature import mislabelled, read_head, signature_of
+from .chain import require_whole_chain
 
 Block = NDArray[Any]
 

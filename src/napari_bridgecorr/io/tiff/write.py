@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import WriteError
-from ..image import SpatialImage
-from ..progress import Progress, Silent
-from .atomic import replacing
-from .blocks import SLAB_BYTES, Block, compute, spans, z_slabs
+from ...errors import WriteError
+from ...image import SpatialImage
+from ...progress import Progress, Silent
+from ..atomic import replacing
+from ..blocks import SLAB_BYTES, Block, compute, spans, z_slabs
+from ..pyramid import mean_downsample
+from .library import write_levels
 from .ome_xml import compose_ome
-from .pyramid import mean_downsample
-from .tiff_library import write_levels
 
 _TILE = 512
 _LARGEST_PLANE = 1024

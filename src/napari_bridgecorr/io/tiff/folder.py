@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ReadError
-from .blocks import Block
-from .tiff_library import TiffContents, TiffLevel, open_tiff
+from ...errors import ReadError
+from ..blocks import Block
+from .library import TiffContents, TiffLevel, open_tiff
 
 ENDINGS = (".tif", ".tiff", ".btf", ".tf8")
 

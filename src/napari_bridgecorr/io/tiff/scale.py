@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import GeometryError
-from ..geometry import Grid
-from ..image import missing_scale_warning
-from ..units import micrometres_per
-from .blocks import Shape5
+from ...errors import GeometryError
+from ...geometry import Grid
+from ...image import missing_scale_warning
+from ...units import micrometres_per
+from ..blocks import Shape5
+from .library import TiffContents, TiffSeries
 from .ome_xml import OmeImage
-from .tiff_library import TiffContents, TiffSeries
 
 MaybeSpacing = tuple[float | None, float | None, float | None]
 

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pylibCZIrw import czi
 
-from ..errors import ReadError, WriteError
-from .czi_directory import TileGuard, read_directory
+from ...errors import ReadError, WriteError
+from .directory import TileGuard, read_directory
 
 Rectangle = tuple[int, int, int, int]
 """x, y, width, height in level-0 pixels of the file's own frame."""

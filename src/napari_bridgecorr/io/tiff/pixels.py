@@ -10,12 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 from dask.array import Array as DaskArray
 
-from ..errors import ReadError
-from .blocks import Block, Shape5, lazy_array, plane_chunks
+from ...errors import ReadError
+from ..blocks import Block, Shape5, lazy_array, plane_chunks
 
 
 class Planes(Protocol):
-    """Planes of one shape (see :class:`~.tiff_library.TiffLevel`)."""
+    """Planes of one shape (see :class:`~.library.TiffLevel`)."""
 
     @property
     def axes(self) -> str:

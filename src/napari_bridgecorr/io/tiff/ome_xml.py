@@ -11,10 +11,10 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import GeometryError
-from ..image import Channel
-from ..units import micrometres_per
-from .time_units import seconds_per
+from ...errors import GeometryError
+from ...image import Channel
+from ...units import micrometres_per
+from ..time_units import seconds_per
 
 AFFINE_NAMESPACE = "napari-bridgecorr/index_to_world_um"
 _SCHEMA = "http://www.openmicroscopy.org/Schemas/OME/2016-06"

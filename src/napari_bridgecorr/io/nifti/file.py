@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from ..errors import ReadError, one_line
-from .signature import HEAD_BYTES, mislabelled
+from ...errors import ReadError, one_line
+from ..signature import HEAD_BYTES, mislabelled
 
 _EXTENSION_BYTES = 2**20
 # a deflate stream expands at most 1032-fold (zlib's technical notes)

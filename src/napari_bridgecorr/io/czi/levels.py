@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .czi_library import CziFile, read_pixels
-from .lazy import outer_indices
-from .pyramid import PROBE_PX, mean_downsample, sampled_at_centres, textured_corner
+from ..lazy import outer_indices
+from ..pyramid import PROBE_PX, mean_downsample, sampled_at_centres, textured_corner
+from .library import CziFile, read_pixels
 
 _STRIP_PX = 2**24
 _WINDOW_PX = 1024

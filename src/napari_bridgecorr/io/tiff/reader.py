@@ -6,15 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import one_line
-from ..image import Channel, Source, SpatialImage
+from ...errors import one_line
+from ...image import Channel, Source, SpatialImage
+from ..reader import Claim
+from .folder import ENDINGS, open_folder, plane_files
+from .library import TiffContents, TiffSeries, open_tiff
 from .ome_xml import OmeImage, parse_ome
-from .reader import Claim
-from .tiff_folder import ENDINGS, open_folder, plane_files
-from .tiff_library import TiffContents, TiffSeries, open_tiff
-from .tiff_pixels import TiffPixels
-from .tiff_scale import agreeing_grid, base_grid, level_grid, scale_of
-from .tiff_write import write_ome_tiff
+from .pixels import TiffPixels
+from .scale import agreeing_grid, base_grid, level_grid, scale_of
+from .write import write_ome_tiff
 
 __all__ = ["TiffReader", "write_ome_tiff"]
 

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ReadError
+from ...errors import ReadError
 
 MAGIC = b"ZISRAWFILE"
 ABSENT = np.iinfo(np.int64).min
