@@ -1,12 +1,13 @@
 """Mutated files, each opened in a watched process: an image or one line, never anything else.
 
 A worker process opens one file after another, so that 20,000 inputs take minutes. It is watched
-from outside: a crash of the interpreter, more than `TIME_S` or more than `MEMORY_BYTES` on one input
-is a finding, and the next input goes to a fresh worker.
+from outside: a crash of the interpreter, more than `TIME_S` or more than `MEMORY_BYTES` on one
+input is a finding, and the next input goes to a fresh worker.
 """
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import resource
 import shutil
@@ -224,10 +225,8 @@ def _note_outside(
 
 def _reset_peak_bytes() -> int:
     """Resident bytes now, from which the peak counts (Linux; elsewhere the peak so far)."""
-    try:
+    with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
     return _status_bytes("VmRSS") or _peak_bytes()
 
 

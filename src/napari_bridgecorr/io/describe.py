@@ -23,9 +23,9 @@ def describe_file(path: Path, images: Sequence[SpatialImage]) -> dict[str, Any]:
     -------
     dict
         ``{"file", "format", "images": [{"index", "name", "role", "axes", "shape", "dtype",
-        "channels", "voxel_size_um", "index_to_world", "levels", "warnings"}]}``. `shape` is that of the axes
-        present; `voxel_size_um` lists z, y, x, null where the file does not say, and is null where
-        it says nothing.
+        "channels", "voxel_size_um", "index_to_world", "levels", "warnings"}]}``. `shape` is that of
+        the axes present; `voxel_size_um` lists z, y, x, null where the file does not say, and is
+        null where it says nothing.
     """
     return {
         "file": str(path),
