@@ -32,6 +32,13 @@ def info(options: Namespace) -> int:
     else:
         images = (open_image(options.path, options.spacing),)
     description = describe_file(path, images)
+    if options.checksum:
+        from ..io.checksum import pixel_sha256
+
+        progress = ConsoleProgress()
+        for image, said in zip(images, description["images"], strict=True):
+            said["sha256"] = pixel_sha256(image, progress)
+        progress.close()
     print(json.dumps(description, indent=1) if options.json else format_description(description))
     return 0
 

@@ -82,6 +82,9 @@ def _add_image_commands(commands: Commands) -> None:
     info = _command(commands, "info", "say what is in an image file")
     info.add_argument("path", metavar="PATH")
     info.add_argument("--json", action="store_true", help="machine-readable")
+    info.add_argument(
+        "--checksum", action="store_true", help="read every pixel and print its SHA-256"
+    )
     info.add_argument("--spacing", type=_triple, metavar="Z,Y,X", help=_SPACING_HELP)
 
     convert = _command(commands, "convert", "write an image as pyramidal OME-Zarr 0.5")

@@ -89,6 +89,8 @@ def _rows(image: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("direction", _direction_text(matrix)))
     if image["levels"] > 1:
         rows.append(("levels", str(image["levels"])))
+    if "sha256" in image:
+        rows.append(("sha256", image["sha256"]))
     return rows
 
 
