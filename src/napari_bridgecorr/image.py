@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import GeometryError
 from .geometry import Grid
+from .voxel_source import read_box
 
 if TYPE_CHECKING:
     from dask.array import Array as DaskArray
@@ -169,6 +171,32 @@ class SpatialImage:
     def n_times(self) -> int:
         """Number of time points."""
         return int(self.levels[0].shape[0])
+
+    def read(self, level: int, starts: Sequence[int], stops: Sequence[int]) -> NDArray[Any]:
+        """Voxels of a box, read now, without a task graph where the file's reader allows.
+
+        Many times faster than dask for small boxes. Safe to call from several threads.
+
+        Parameters
+        ----------
+        level : int
+            Number of the level, 0 the finest.
+        starts, stops : 5 int
+            ``(t, c, z, y, x)``: the box holds ``starts <= index < stops``.
+
+        Returns
+        -------
+        (t, c, z, y, x) array
+            Of shape ``stops - starts``.
+
+        Raises
+        ------
+        ReadError
+            If the file is damaged there, or has changed.
+        ValueError
+            If the box reaches outside the level.
+        """
+        return read_box(self.levels[level], starts, stops)
 
     def channel_index(self, channel: str | int) -> int:
         """Number of a channel given by name or number (as int or text).

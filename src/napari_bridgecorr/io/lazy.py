@@ -1,49 +1,151 @@
-"""Array-likes behind dask arrays: one task reads what is asked for, and no more."""
+"""Lazy arrays over a file's boxes of voxels: one task reads what is asked for, and no more.
+
+Nothing here knows a format: a reader hands in something that reads one box. The order in which a
+writer walks an image is in `blocks`.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
 import dask.array as da
 import numpy as np
+from dask.array import Array as DaskArray
 from numpy.typing import NDArray
 
-_from_array: Callable[..., Any] = da.from_array  # dask states no types
+from ..voxel_source import VoxelSource, register_source
+
+Shape5 = tuple[int, int, int, int, int]
+Block = NDArray[Any]
+ReadBlock = Callable[[tuple[int, ...], tuple[int, ...]], Block]
+
+CHUNK_BYTES = 8 * 2**20
+
+# dask states no types for it
+_from_array: Callable[..., DaskArray] = da.from_array
 
 
-class ArrayLike(Protocol):
-    """What :func:`lazily` needs: picklable, and indexed along each axis separately."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Length of each axis."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the values."""
-
-    def __getitem__(self, key: Any) -> NDArray[Any]:
-        """Values, read now."""
-
-
-def lazily(array: ArrayLike, chunks: Sequence[int], identity: str) -> Any:
-    """Dask array of an array-like.
+def lazily(source: VoxelSource, chunks: Sequence[int], identity: str | None = None) -> DaskArray:
+    """Dask array of a source of boxes.
 
     Parameters
     ----------
-    array : array-like
+    source : VoxelSource
+        Picklable, if the array is to be.
     chunks : sequence of int
-        One length per axis.
-    identity : str
-        Says which data these are (file, state, level): the same identity is the same task.
+        Size of a block, one length per axis.
+    identity : str, optional
+        Says which data these are (file, state, level): the same identity is the same task. Without
+        it every call makes an array of its own.
     """
-    name = "file-" + hashlib.sha256(f"{identity}{tuple(chunks)}".encode()).hexdigest()[:32]
-    meta = np.empty((0,) * len(array.shape), dtype=array.dtype)
-    # fancy indexing must be allowed: dask pushes no slice into the reading otherwise, and a single
-    # row would then cost a whole chunk
-    return _from_array(array, chunks=tuple(chunks), name=name, asarray=False, meta=meta)
+    if identity is None:
+        name = f"file-{uuid.uuid4().hex}"
+    else:
+        name = "file-" + hashlib.sha256(f"{identity}{tuple(chunks)}".encode()).hexdigest()[:32]
+    source = register_source(name, source)
+    return _from_array(
+        _Indexed(source),
+        chunks=tuple(min(int(c), n) for c, n in zip(chunks, source.shape, strict=True)),
+        name=name,
+        # fancy indexing stays allowed: dask pushes no slice into the reading otherwise, and a
+        # single row would then cost a whole chunk
+        asarray=False,
+        meta=np.empty((0,) * len(source.shape), dtype=source.dtype),
+    )
+
+
+def lazy_array(
+    shape: Shape5, dtype: np.dtype[Any], chunks: Sequence[int], read: ReadBlock
+) -> DaskArray:
+    """Dask array over ``read(starts, stops)``.
+
+    Parameters
+    ----------
+    shape : 5 int
+        ``(t, c, z, y, x)``.
+    dtype : dtype
+        What `read` returns.
+    chunks : 5 int
+        Size of a block.
+    read : callable
+        Gives the 5-D box ``starts <= index < stops``, which is never empty. Called from several
+        threads.
+    """
+    return lazily(_Boxes(shape, dtype, read), chunks)
+
+
+@dataclass(frozen=True, eq=False)
+class _Boxes:
+    """A reading function as a source."""
+
+    shape: Shape5
+    dtype: np.dtype[Any]
+    read: ReadBlock
+
+
+@dataclass(frozen=True, eq=False)
+class _Indexed:
+    """A source that dask indexes, each axis by itself."""
+
+    source: VoxelSource
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.source.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.source.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.source.shape)
+
+    def __getitem__(self, key: Any) -> Block:
+        return read_indexed(self.source, key)
+
+
+def read_indexed(source: VoxelSource, key: Any) -> Block:
+    """What ``array[key]`` would give, each index applying to its own axis.
+
+    Parameters
+    ----------
+    source : VoxelSource
+    key : int, slice, integer or boolean sequence, or a tuple of these
+    """
+    wanted, dropped = outer_indices(key, source.shape)
+    # what lies between wanted planes is not read; within a plane the rest is cut away
+    runs = [_runs(w) if axis < len(wanted) - 2 else [w] for axis, w in enumerate(wanted)]
+    if any(len(w) == 0 for w in wanted):
+        block = np.empty([len(w) for w in wanted], source.dtype)
+    elif all(len(r) == 1 for r in runs):
+        block = _read_run(source, wanted)
+    else:
+        block = np.empty([len(w) for w in wanted], source.dtype)
+        edges = [np.cumsum([0, *(len(run) for run in r)]) for r in runs]
+        for number in product(*(range(len(r)) for r in runs)):
+            place = tuple(slice(e[i], e[i + 1]) for e, i in zip(edges, number, strict=True))
+            block[place] = _read_run(source, [r[i] for r, i in zip(runs, number, strict=True)])
+    return block.squeeze(axis=dropped) if dropped else block
+
+
+def _read_run(source: VoxelSource, wanted: Sequence[NDArray[np.intp]]) -> Block:
+    starts = tuple(int(w.min()) for w in wanted)
+    stops = tuple(int(w.max()) + 1 for w in wanted)
+    block = source.read(starts, stops)
+    if all(bool(np.all(np.diff(w) == 1)) for w in wanted):
+        return block
+    return block[np.ix_(*(w - a for w, a in zip(wanted, starts, strict=True)))]
+
+
+def _runs(wanted: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """The indices, parted wherever one does not follow the one before."""
+    return np.split(wanted, np.flatnonzero(np.diff(wanted) != 1) + 1)
 
 
 def outer_indices(key: Any, shape: Sequence[int]) -> tuple[list[NDArray[np.intp]], tuple[int, ...]]:
@@ -65,3 +167,24 @@ def outer_indices(key: Any, shape: Sequence[int]) -> tuple[list[NDArray[np.intp]
             dropped.append(axis)
         wanted.append(np.atleast_1d(index))
     return wanted, tuple(dropped)
+
+
+def plane_chunks(shape: Shape5, itemsize: int, row_step: int = 1) -> Shape5:
+    """Blocks of whole planes of about :data:`CHUNK_BYTES`; rows of a plane where one is larger.
+
+    Parameters
+    ----------
+    shape : 5 int
+        ``(t, c, z, y, x)``.
+    itemsize : int
+        Bytes per voxel.
+    row_step : int
+        Rows are split in multiples of it.
+    """
+    _, _, nz, ny, nx = shape
+    plane = max(1, ny * nx * itemsize)
+    if plane > 4 * CHUNK_BYTES:
+        rows = max(1, CHUNK_BYTES // (nx * itemsize))
+        rows = max(row_step, rows // row_step * row_step)
+        return 1, 1, 1, min(rows, ny), nx
+    return 1, 1, min(nz, max(1, CHUNK_BYTES // plane)), ny, nx

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..lazy import outer_indices
 from ..pyramid import PROBE_PX, mean_downsample, sampled_at_centres, textured_corner
 from .library import CziFile, read_pixels
 
@@ -112,34 +111,24 @@ class CziLevel:
         """Number of axes."""
         return 5
 
-    def __getitem__(self, key: Any) -> NDArray[Any]:
-        wanted, dropped = outer_indices(key, self.shape)
-        times, channels, depths, rows, columns = wanted
-        block = np.zeros([len(w) for w in wanted], self.dtype)
-        if block.size:
-            for it, t in enumerate(times):
-                for iz, z in enumerate(depths):
-                    self._fill(block[it, :, iz], int(t), channels, int(z), rows, columns)
-        return block.squeeze(axis=dropped) if dropped else block
+    def read(self, starts: tuple[int, ...], stops: tuple[int, ...]) -> NDArray[Any]:
+        """The box ``starts <= index < stops``."""
+        block = np.empty([b - a for a, b in zip(starts, stops, strict=True)], self.dtype)
+        window = (starts[3], starts[4], stops[3] - starts[3], stops[4] - starts[4])
+        for t in range(starts[0], stops[0]):
+            for z in range(starts[2], stops[2]):
+                self._fill(block[t - starts[0], :, z - starts[2]], t, starts[1], z, window)
+        return block
 
     def _fill(
-        self,
-        out: NDArray[Any],
-        t: int,
-        channels: NDArray[np.intp],
-        z: int,
-        rows: NDArray[np.intp],
-        columns: NDArray[np.intp],
+        self, out: NDArray[Any], t: int, first: int, z: int, window: tuple[int, int, int, int]
     ) -> None:
         """Fill (c, y, x); the three samples of a coloured channel come from one reading."""
-        (y, h), (x, w) = ((int(i.min()), int(np.ptp(i)) + 1) for i in (rows, columns))
-        pick = np.ix_(rows - y, columns - x)
         read: dict[int, NDArray[Any]] = {}
-        for i, c in enumerate(channels):
-            stored = self.scene.channels[c]
+        for i, stored in enumerate(self.scene.channels[first : first + len(out)]):
             if stored.index not in read:
-                read[stored.index] = self._window(t, z, stored, y, x, h, w)
-            out[i] = read[stored.index][..., stored.sample][pick]
+                read[stored.index] = self._window(t, z, stored, *window)
+            out[i] = read[stored.index][..., stored.sample]
 
     def _window(
         self, t: int, z: int, stored: StoredChannel, y: int, x: int, h: int, w: int
@@ -194,7 +183,8 @@ def is_pyramid_of_means(scene: CziScene, factors: Sequence[int]) -> bool:
     finest, coarsest = min(factors), max(factors)
     stored = scene.channels[0]
     z = scene.n_z // 2
-    small = CziLevel(scene, coarsest)[0, 0, z]
+    level = CziLevel(scene, coarsest)
+    small = level.read((0, 0, z, 0, 0), (1, 1, z + 1, *level.shape[3:]))[0, 0, 0]
     corner = textured_corner(small)
     lengths = CziLevel(scene, finest).shape[3:]
     top, left = (

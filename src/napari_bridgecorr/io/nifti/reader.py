@@ -27,7 +27,8 @@ from ...image import Channel, Source, SpatialImage
 from ...progress import Progress, Silent
 from ...units import MICROMETRES_PER_MILLIMETRE
 from ..atomic import replacing
-from ..blocks import Block, Shape5, compute, lazy_array, plane_chunks, z_slabs
+from ..blocks import compute, z_slabs
+from ..lazy import Block, Shape5, lazy_array, plane_chunks
 from ..reader import Claim
 from .file import NiftiHead, is_compressed, read_nifti_head, require_complete
 from .header import (

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
 from ...errors import ReadError
-from ..lazy import lazily, outer_indices
+from ..lazy import lazily, read_indexed
 
 _FAULTS = (
     RuntimeError,
@@ -143,12 +143,11 @@ class StoredArray:
         return tuple(int(lengths[self.axes.index(a)]) if a in self.axes else 1 for a in "tczyx")
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        indices, dropped = outer_indices(key, self.shape)
-        block_shape = [len(i) for i in indices]
-        if 0 in block_shape:
-            return np.empty(block_shape, self.dtype).squeeze(axis=dropped)
-        # zarr reads slices fastest; what lies between the wanted indices is left out afterwards
-        wanted = [slice(int(i.min()), int(i.max()) + 1) for i in indices]
+        return read_indexed(self, key)
+
+    def read(self, starts: tuple[int, ...], stops: tuple[int, ...]) -> NDArray[Any]:
+        """The box ``starts <= index < stops``."""
+        wanted = [slice(a, b) for a, b in zip(starts, stops, strict=True)]
         try:
             found = np.asarray(self.array[tuple(wanted["tczyx".index(a)] for a in self.axes)])
         except _FAULTS as error:
@@ -157,10 +156,7 @@ class StoredArray:
             ) from error
         order = [self.axes.index(a) for a in "tczyx" if a in self.axes]
         block = found.transpose(order).astype(self.dtype, copy=False)
-        block = np.expand_dims(block, tuple(i for i, a in enumerate("tczyx") if a not in self.axes))
-        if any(np.any(np.diff(i) != 1) for i in indices):
-            block = block[np.ix_(*(i - i.min() for i in indices))]
-        return block.squeeze(axis=dropped) if dropped else block
+        return np.expand_dims(block, tuple(i for i, a in enumerate("tczyx") if a not in self.axes))
 
     def lazily(self) -> Any:
         """Dask array of it, chunked as stored; tiny chunks are read several at a time."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ReadError
-from ..blocks import Block
+from ..lazy import Block
 from .library import TiffContents, TiffLevel, open_tiff
 
 ENDINGS = (".tif", ".tiff", ".btf", ".tf8")

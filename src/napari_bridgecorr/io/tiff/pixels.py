@@ -11,7 +11,7 @@ import numpy as np
 from dask.array import Array as DaskArray
 
 from ...errors import ReadError
-from ..blocks import Block, Shape5, lazy_array, plane_chunks
+from ..lazy import Block, Shape5, lazy_array, plane_chunks
 
 
 class Planes(Protocol):

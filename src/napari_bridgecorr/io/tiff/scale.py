@@ -16,7 +16,7 @@ from ...errors import GeometryError
 from ...geometry import Grid
 from ...image import missing_scale_warning
 from ...units import micrometres_per
-from ..blocks import Shape5
+from ..lazy import Shape5
 from .library import TiffContents, TiffSeries
 from .ome_xml import OmeImage
 

@@ -14,7 +14,8 @@ from ...errors import WriteError
 from ...image import SpatialImage
 from ...progress import Progress, Silent
 from ..atomic import replacing
-from ..blocks import SLAB_BYTES, Block, compute, spans, z_slabs
+from ..blocks import SLAB_BYTES, compute, spans, z_slabs
+from ..lazy import Block
 from ..pyramid import mean_downsample
 from .library import write_levels
 from .ome_xml import compose_ome
