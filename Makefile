@@ -5,7 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench sample_data clean
+.PHONY: demo test bench fuzz sample_data clean
 
 demo: $(VENV)/.core
 	$(BIN)/bridgecorr demo bridgecorr-demo
@@ -19,6 +19,10 @@ test: $(VENV)/.test
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/run.py
+
+# thousands of damaged files of every format; `make test` tries some hundred of each
+fuzz: $(VENV)/.test
+	BRIDGECORR_FUZZ=3000 $(BIN)/python -m pytest tests/fuzz
 
 sample_data: $(VENV)/.core
 	$(BIN)/bridgecorr phantom sample_data --size sample
