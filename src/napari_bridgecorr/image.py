@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import GeometryError
-from .geometry import Grid
+from .geometry import Grid, Placement
+from .geometry.placement import AS_IN_FILE, checked_spacing, orientation_matrix, reoriented
 from .voxel_source import read_box
 
 if TYPE_CHECKING:
@@ -109,6 +110,8 @@ class SpatialImage:
         What else the file says of the acquisition (plain values).
     warnings : tuple of str
         What the user must see, one line each.
+    placement : Placement
+        The user's answers that the grids already follow; see :meth:`placed`.
 
     Raises
     ------
@@ -124,6 +127,7 @@ class SpatialImage:
     time_step_s: float | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    placement: Placement = field(default_factory=Placement)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
@@ -229,26 +233,62 @@ class SpatialImage:
         """The same image with the voxel size answered by the user (z, y, x in um).
 
         Every level's axes are rescaled about the world's origin of the axis-aligned part: the
-        directions and the position in voxels are kept, and the missing-scale warning goes.
+        directions and the position in voxels are kept, and warnings about the voxel size go.
         """
-        if min(spacing_um) <= 0 or not np.all(np.isfinite(spacing_um)):
-            raise GeometryError(f"spacing must be three positive lengths in um, not {spacing_um}")
-        ratio = np.asarray(spacing_um) / np.asarray(self.grid.voxel_size_um)
-        direction = self.grid.index_to_world[:3, :3] / np.asarray(self.grid.voxel_size_um)
-        # Every step along an axis becomes `ratio` times as long. The origin is carried along the
-        # axes too: direction @ diag(ratio) @ direction^-1, which leaves the directions as they are.
-        stretch = direction @ np.diag(ratio) @ np.linalg.inv(direction)
-        grids = []
-        for grid in self.grids:
-            matrix = grid.index_to_world.copy()
-            matrix[:3, :3] *= ratio
-            matrix[:3, 3] = stretch @ matrix[:3, 3]
-            grids.append(Grid(grid.shape, matrix))
-        kept = tuple(w for w in self.warnings if not w.startswith(MISSING_SCALE))
-        return replace(self, grids=tuple(grids), voxel_size_known=(True, True, True), warnings=kept)
+        return self.placed(Placement(spacing_um=spacing_um))
+
+    def placed(self, placement: Placement) -> SpatialImage:
+        """The same pixels where the user says that they lie.
+
+        The voxel size is answered as by :meth:`with_voxel_size`; then the image is turned about its
+        centre. What `placement` leaves open stays as it was, so an image that was placed before
+        can be given the rest: the result is that of all answers at once.
+
+        Raises
+        ------
+        GeometryError
+            If the axes cannot be rescaled.
+        """
+        before = orientation_matrix(self.placement.orientation or AS_IN_FILE)
+        grids = reoriented(self.grids, before.T)
+        known, warnings = self.voxel_size_known, self.warnings
+        if placement.spacing_um is not None:
+            grids = _rescaled(grids, placement.spacing_um)
+            known = (True, True, True)
+            warnings = tuple(w for w in warnings if not w.startswith(SCALE_WARNINGS))
+        whole = Placement(
+            placement.spacing_um or self.placement.spacing_um,
+            placement.orientation or self.placement.orientation,
+        )
+        grids = reoriented(grids, orientation_matrix(whole.orientation or AS_IN_FILE))
+        return replace(
+            self, grids=grids, voxel_size_known=known, warnings=warnings, placement=whole
+        )
+
+
+def _rescaled(grids: tuple[Grid, ...], spacing_um: tuple[float, float, float]) -> tuple[Grid, ...]:
+    spacing_um = checked_spacing(spacing_um)
+    full = grids[0]
+    ratio = np.asarray(spacing_um) / np.asarray(full.voxel_size_um)
+    direction = full.index_to_world[:3, :3] / np.asarray(full.voxel_size_um)
+    # Every step along an axis becomes `ratio` times as long. The origin is carried along the
+    # axes too: direction @ diag(ratio) @ direction^-1, which leaves the directions as they are.
+    stretch = direction @ np.diag(ratio) @ np.linalg.inv(direction)
+    found = []
+    for grid in grids:
+        matrix = grid.index_to_world.copy()
+        matrix[:3, :3] *= ratio
+        matrix[:3, 3] = stretch @ matrix[:3, 3]
+        found.append(Grid(grid.shape, matrix))
+    return tuple(found)
 
 
 MISSING_SCALE = "no voxel size"
+SIZE_DOUBT = "check the voxel size"
+DOUBTFUL_SCALE = "doubtful voxel size"
+"""How a warning about a voxel size that is probably wrong begins."""
+SCALE_WARNINGS = (MISSING_SCALE, DOUBTFUL_SCALE)
+"""How the warnings begin that a voxel size given by the user answers."""
 
 
 def missing_scale_warning(axes: str) -> str:

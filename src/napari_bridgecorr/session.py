@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from .errors import ReadError, SessionError
 from .fitting import FitOptions
+from .geometry import Orientation, Placement
 from .io.atomic import write_text
 from .io.transform_files import read_json_object
 from .landmarks import Landmark, LandmarkSet
@@ -45,7 +46,10 @@ class ImageRef:
     fingerprint : str
         See :func:`fingerprint`.
     spacing_um : (float, float, float) or None
-        The user's answer where the file states no voxel size.
+        The user's answer where the file states no voxel size, or a wrong one.
+    orientation : (str, str, str) or None
+        The user's answer where the file's axes run otherwise; see
+        :class:`~napari_bridgecorr.geometry.Placement`.
     """
 
     id: str
@@ -53,6 +57,12 @@ class ImageRef:
     image_index: int = 0
     fingerprint: str = ""
     spacing_um: tuple[float, float, float] | None = None
+    orientation: Orientation | None = None
+
+    @property
+    def placement(self) -> Placement:
+        """The user's answers on the image's place."""
+        return Placement(self.spacing_um, self.orientation)
 
 
 @dataclass(frozen=True)

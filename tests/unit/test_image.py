@@ -11,8 +11,14 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from napari_bridgecorr.errors import GeometryError
-from napari_bridgecorr.geometry import Grid
-from napari_bridgecorr.image import Channel, Source, SpatialImage, missing_scale_warning
+from napari_bridgecorr.geometry import Grid, Placement
+from napari_bridgecorr.image import (
+    DOUBTFUL_SCALE,
+    Channel,
+    Source,
+    SpatialImage,
+    missing_scale_warning,
+)
 
 SHAPE = (4, 8, 8)
 
@@ -136,3 +142,51 @@ def test_parts_must_agree() -> None:
         replace(one, channels=one.channels[:1])
     with pytest.raises(GeometryError, match="same times and channels"):
         replace(one, levels=(one.levels[0], one.levels[1][:, :1]))
+
+
+@given(
+    st.tuples(*[st.floats(0.01, 100)] * 3),
+    st.tuples(st.permutations("zyx"), st.tuples(*[st.sampled_from(("", "-"))] * 3)),
+    st.tuples(*[st.floats(-1000, 1000)] * 3),
+)
+def test_answers_in_any_order_give_the_same_place(
+    spacing: tuple[float, float, float],
+    drawn: tuple[list[str], tuple[str, str, str]],
+    origin: tuple[float, float, float],
+) -> None:
+    z, y, x = (sign + axis for axis, sign in zip(*drawn, strict=True))
+    start = image(oblique((3.0, 2.0, 1.0), origin))
+    whole = start.placed(Placement(spacing, (z, y, x)))
+    assert whole.placement == Placement(spacing, (z, y, x))
+    np.testing.assert_allclose(whole.grid.voxel_size_um, spacing, rtol=1e-9)
+    # turned about its own centre
+    np.testing.assert_allclose(
+        whole.grid.centre_um, start.with_voxel_size(spacing).grid.centre_um, atol=1e-6
+    )
+    for parts in (
+        (Placement(spacing), Placement(orientation=(z, y, x))),
+        (Placement(orientation=(z, y, x)), Placement(spacing)),
+        (Placement((9.0, 9.0, 9.0), ("x", "y", "z")), Placement(spacing, (z, y, x))),
+    ):
+        result = start
+        for part in parts:
+            result = result.placed(part)
+        assert result.placement == whole.placement
+        for grid, expected in zip(result.grids, whole.grids, strict=True):
+            np.testing.assert_allclose(
+                grid.index_to_world, expected.index_to_world, rtol=1e-9, atol=1e-6
+            )
+
+
+def test_no_answer_changes_nothing() -> None:
+    start = image(oblique((3.0, 2.0, 1.0), (5.0, 6.0, 7.0)), warnings=("w",))
+    same = start.placed(Placement())
+    assert same.grids == start.grids
+    assert same.warnings == ("w",)
+    assert same.placement.is_empty
+
+
+def test_an_answered_spacing_ends_the_doubt_too() -> None:
+    doubtful = image(warnings=(f"{DOUBTFUL_SCALE}: 1 m", missing_scale_warning("z"), "other"))
+    assert doubtful.placed(Placement((1, 1, 1))).warnings == ("other",)
+    assert len(doubtful.placed(Placement(orientation=("z", "-y", "x"))).warnings) == 3

@@ -15,6 +15,9 @@ import pytest
 
 from napari_bridgecorr.errors import BridgecorrError, ReadError, SessionError
 from napari_bridgecorr.fitting import FitOptions
+from napari_bridgecorr.geometry import Placement
+from napari_bridgecorr.io.registry import open_image
+from napari_bridgecorr.io.writers import write_image
 from napari_bridgecorr.landmarks import LandmarkSet
 from napari_bridgecorr.session import (
     ImageRef,
@@ -213,3 +216,48 @@ def test_damaged_files(folder: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(ReadError):
             load_session(path)
+
+
+def test_a_replay_places_the_images_as_the_user_said(folder: Path) -> None:
+    made = session(folder, ())
+    placed = replace(made.images[1], spacing_um=(30.0, 40.0, 50.0), orientation=("y", "-z", "x"))
+    output = Output("table", "v.parquet", "registration", {"spacing_um": [100, 100, 100]})
+    flipped = replace(made, images=(made.images[0], placed, made.images[2]), outputs=(output,))
+    save_session(flipped, folder / "p.json")
+    read = load_session(folder / "p.json")
+    assert read.images[1].placement == Placement((30.0, 40.0, 50.0), ("y", "-z", "x"))
+    run_session(folder / "p.json")
+    found = columns(folder / "v.parquet")
+    # the same numbers as from a file whose own header says so
+    stored = open_image(placed.path).placed(read.images[1].placement)
+    write_image(stored, folder / "images" / "turned.nii.gz")
+    named = replace(made.images[1], path=str(folder / "images" / "turned.nii.gz"), fingerprint="")
+    save_session(
+        replace(flipped, images=(made.images[0], named, made.images[2])), folder / "q.json"
+    )
+    run_session(folder / "q.json")
+    expected = columns(folder / "v.parquet")
+    assert sorted(found) == sorted(expected)
+    moving = next(n for n in found if n.startswith("moving"))
+    assert np.allclose(
+        np.frombuffer(found[moving], np.float32),
+        np.frombuffer(expected[moving], np.float32),
+        rtol=1e-3,
+        equal_nan=True,
+    )
+
+
+def test_sessions_of_before_have_no_orientation(folder: Path) -> None:
+    document = json.loads((folder / "s.json").read_text())
+    for image in document["images"]:
+        del image["orientation"]
+    (folder / "old.json").write_text(json.dumps(document))
+    assert load_session(folder / "old.json").images[0].placement.is_empty
+
+
+def test_an_orientation_that_is_none_is_refused_in_one_line(folder: Path) -> None:
+    document = json.loads((folder / "s.json").read_text())
+    document["images"][0]["orientation"] = ["z", "z", "x"]
+    (folder / "bad.json").write_text(json.dumps(document))
+    with pytest.raises(BridgecorrError, match="names each of z, y, x once"):
+        run_session(folder / "bad.json")

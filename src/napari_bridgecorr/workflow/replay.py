@@ -234,7 +234,7 @@ def _open(ref: ImageRef) -> SpatialImage:
             f"{path}: the image has changed since the session was saved; "
             f"put the old file back or register anew"
         )
-    return open_image(f"{path}#{ref.image_index}", ref.spacing_um)
+    return open_image(f"{path}#{ref.image_index}").placed(ref.placement)
 
 
 def _output_path(folder: Path, output: Output, inputs: set[Path]) -> Path:
