@@ -76,6 +76,10 @@ class Source:
         in the levels.
     role : Role
         What the image is for. Images of role "image" come first in a file's list.
+    channels : tuple of int or None
+        Which of the file's channels were taken; all where None.
+    times : (int, int) or None
+        Which of the file's time points were taken, from the first up to but without the second.
     """
 
     path: Path
@@ -84,6 +88,8 @@ class Source:
     image_name: str = ""
     axes: str = "zyx"
     role: Role = "image"
+    channels: tuple[int, ...] | None = None
+    times: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,6 +234,44 @@ class SpatialImage:
                 + ", ".join(f"{i} ({n})" for i, n in enumerate(names))
             )
         return number
+
+    def part(
+        self, channels: Sequence[int] | None = None, times: tuple[int, int] | None = None
+    ) -> SpatialImage:
+        """Some channels and times of the image, as lazy as it was; `source` remembers which.
+
+        Parameters
+        ----------
+        channels : sequence of int, optional
+            In the order wanted; all by default.
+        times : (int, int), optional
+            From the first up to but without the second; all by default.
+
+        Raises
+        ------
+        GeometryError
+            If there is no such channel or time.
+        """
+        source, levels, kept = self.source, self.levels, self.channels
+        if times is not None:
+            start, stop = times
+            if not 0 <= start < stop <= self.n_times:
+                raise GeometryError(
+                    f"{self.name} has {self.n_times} time points; give a range of these, not "
+                    f"{start} to {stop}"
+                )
+            first = 0 if source.times is None else source.times[0]
+            source = replace(source, times=(first + start, first + stop))
+            levels = tuple(level[start:stop] for level in levels)
+        if channels is not None:
+            numbers = [self.channel_index(c) for c in channels]
+            if not numbers:
+                raise GeometryError(f"{self.name}: choose at least one channel")
+            of_file = source.channels or tuple(range(len(kept)))
+            source = replace(source, channels=tuple(of_file[n] for n in numbers))
+            levels = tuple(level[:, numbers] for level in levels)
+            kept = tuple(kept[n] for n in numbers)
+        return replace(self, source=source, levels=levels, channels=kept)
 
     def with_voxel_size(self, spacing_um: tuple[float, float, float]) -> SpatialImage:
         """The same image with the voxel size answered by the user (z, y, x in um).

@@ -50,6 +50,10 @@ class ImageRef:
     orientation : (str, str, str) or None
         The user's answer where the file's axes run otherwise; see
         :class:`~napari_bridgecorr.geometry.Placement`.
+    channels : tuple of int or None
+        Which channels of the image are used, by number; all where None.
+    times : (int, int) or None
+        Which time points are used, from the first up to but without the second; all where None.
     """
 
     id: str
@@ -58,6 +62,8 @@ class ImageRef:
     fingerprint: str = ""
     spacing_um: tuple[float, float, float] | None = None
     orientation: Orientation | None = None
+    channels: tuple[int, ...] | None = None
+    times: tuple[int, int] | None = None
 
     @property
     def placement(self) -> Placement:

@@ -234,7 +234,8 @@ def _open(ref: ImageRef) -> SpatialImage:
             f"{path}: the image has changed since the session was saved; "
             f"put the old file back or register anew"
         )
-    return open_image(f"{path}#{ref.image_index}").placed(ref.placement)
+    image = open_image(f"{path}#{ref.image_index}").part(ref.channels, ref.times)
+    return image.placed(ref.placement)
 
 
 def _output_path(folder: Path, output: Output, inputs: set[Path]) -> Path:
