@@ -175,7 +175,8 @@ class SpatialImage:
     @property
     def is_labels(self) -> bool:
         """Whether the voxels name objects: they are never averaged or interpolated."""
-        return self.source.role == "labels"
+        is_named = self.source.role == "labels" or bool(self.metadata.get("is_label"))
+        return is_named and self.dtype.kind in "iu"
 
     @property
     def n_times(self) -> int:
@@ -328,7 +329,6 @@ def _rescaled(grids: tuple[Grid, ...], spacing_um: tuple[float, float, float]) -
 
 
 MISSING_SCALE = "no voxel size"
-SIZE_DOUBT = "check the voxel size"
 DOUBTFUL_SCALE = "doubtful voxel size"
 """How a warning about a voxel size that is probably wrong begins."""
 SCALE_WARNINGS = (MISSING_SCALE, DOUBTFUL_SCALE)

@@ -11,8 +11,15 @@ import numpy as np
 from napari.utils.colormaps import Colormap, ensure_colormap
 from numpy.typing import NDArray
 
-from ..geometry import Grid
+from ..geometry import Grid, Placement
 from ..image import MISSING_SCALE, Channel, Source, SpatialImage
+from ..workflow.thumbnails import (
+    CHANNEL_COLOURS,
+    GREY,
+    display_colour,
+    is_colour_picture,
+    overview_channels,
+)
 from .frames import (
     METADATA_KEY,
     SPATIAL_AXES,
@@ -34,9 +41,13 @@ LayerData = tuple[Any, dict[str, Any], str]
 MEMORY_FORMAT = "memory"
 """`Source.format` of an image that is in no file."""
 
-_CHANNEL_COLOURS = ("green", "magenta", "cyan", "yellow", "red", "blue")
+# napari has colormaps of its own for these
+_NAPARI_NAMES = dict(
+    zip(CHANNEL_COLOURS, ("green", "magenta", "cyan", "yellow", "red", "blue"), strict=True)
+) | {GREY: "gray"}
 _GREY_TINT = "#FFB02E"
-_GREY = {None, "#FFFFFF"}
+# of more channels than this only those of the overview are shown at first
+_MOST_SHOWN = 6
 # contrast is judged on at most so many voxels, from three planes of the coarsest level
 _MOST_JUDGED = 2_000_000
 _CROP = 512
@@ -45,6 +56,8 @@ _LOW_PERCENTILE, _BACKGROUND_PERCENTILE, _HIGH_PERCENTILE = 0.5, 50.0, 99.7
 
 def image_to_layers(image: SpatialImage, *, upright: bool = False) -> list[LayerData]:
     """One napari layer per channel, lazy, at its place in world um.
+
+    A photograph (slide label, preview, optical image) becomes one layer in its own colours.
 
     Parameters
     ----------
@@ -70,7 +83,17 @@ def image_to_layers(image: SpatialImage, *, upright: bool = False) -> list[Layer
     }
     if has_time:
         shared["units"] = ("s" if image.time_step_s else "pixel", *SPATIAL_UNITS)
-    is_label = bool(image.metadata.get("is_label")) and image.dtype.kind in "iu"
+    if is_photograph(image):
+        colours = [_colours_last(level, has_time) for level in image.levels]
+        arguments = {
+            **shared,
+            "name": image.name,
+            "rgb": True,
+            "metadata": {METADATA_KEY: ImageTag(image, 0, frame)},
+        }
+        return [(colours if len(colours) > 1 else colours[0], arguments, "image")]
+    is_label = image.is_labels
+    shown = overview_channels(image)
     found: list[LayerData] = []
     for number, channel in enumerate(image.channels):
         levels = [level[:, number] if has_time else level[0, number] for level in image.levels]
@@ -91,20 +114,36 @@ def image_to_layers(image: SpatialImage, *, upright: bool = False) -> list[Layer
             )
             if many:
                 arguments["blending"] = "additive"
+            if len(image.channels) > _MOST_SHOWN:
+                arguments["visible"] = number in shown
         data = levels if len(levels) > 1 else levels[0]
         found.append((data, arguments, "labels" if is_label else "image"))
     return found
 
 
+def is_photograph(image: SpatialImage) -> bool:
+    """Whether the image is shown as one layer in a camera's colours.
+
+    What an instrument was asked to image keeps its channels, which registration needs.
+    """
+    return image.source.role not in ("image", "labels") and is_colour_picture(image)
+
+
+def _colours_last(level: Any, has_time: bool) -> Any:
+    """(t, c, z, y, x) as napari wants a colour picture: ([t,] z, y, x, c)."""
+    from dask.array import moveaxis
+
+    colours = moveaxis(level, 1, -1)
+    return colours if has_time else colours[0]
+
+
 def channel_colormap(image: SpatialImage, number: int) -> Colormap | str:
-    """Black to the file's colour; grey for a lone channel, else distinct colours in turn."""
-    colour = image.channels[number].colour
-    if colour and colour.upper() not in _GREY:
-        rgb = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        return Colormap([[0.0, 0.0, 0.0, 1.0], [*rgb, 1.0]], name=colour.upper())
-    if len(image.channels) == 1 or colour:
-        return "gray"
-    return _CHANNEL_COLOURS[number % len(_CHANNEL_COLOURS)]
+    """Black to the channel's colour."""
+    colour = display_colour(image, number)
+    if colour in _NAPARI_NAMES and image.channels[number].colour in (None, GREY):
+        return _NAPARI_NAMES[colour]
+    rgb = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    return Colormap([[0.0, 0.0, 0.0, 1.0], [*rgb, 1.0]], name=colour)
 
 
 def tint_colormap(colormap: Colormap | str) -> Colormap:
@@ -123,6 +162,8 @@ def display_range(
     image: SpatialImage, number: int, low_percentile: float = _LOW_PERCENTILE
 ) -> tuple[float, float]:
     """Robust contrast limits of a channel, from a little of the coarsest level."""
+    if is_colour_picture(image):
+        return 0.0, 255.0
     level = image.levels[-1][0, number]
     if level.size > _MOST_JUDGED:
         n_z = level.shape[0]
@@ -163,6 +204,7 @@ def image_of_layer(layer: Layer) -> SpatialImage:
         grids=tuple(Grid(g.shape, moved @ g.index_to_world) for g in image.grids),
         voxel_size_known=(True, True, True),
         warnings=tuple(w for w in image.warnings if not w.startswith(MISSING_SCALE)),
+        placement=Placement(),  # it no longer tells where the image is
     )
 
 
@@ -226,13 +268,19 @@ def _image_of_foreign_layer(layer: Any, matrix: NDArray[np.float64]) -> SpatialI
         step[:3, 3] = (factor - 1) / 2
         grids.append(Grid(level.shape[2:], matrix @ step))
     names = ("red", "green", "blue") if is_rgb else (layer.name,)
+    is_labels = type(layer).__name__ == "Labels"
     known = layer.units[-1].dimensionality == {"[length]": 1}
     return SpatialImage(
         levels=tuple(levels),
         grids=tuple(grids),
         channels=tuple(Channel(name) for name in names),
-        source=Source(_foreign_path(layer), MEMORY_FORMAT, image_name=layer.name),
-        metadata={"is_label": type(layer).__name__ == "Labels"},
+        source=Source(
+            _foreign_path(layer),
+            MEMORY_FORMAT,
+            image_name=layer.name,
+            role="labels" if is_labels else "image",
+        ),
+        metadata={"is_label": is_labels},
         warnings=()
         if known
         else (f"the layer {layer.name!r} states no unit: its numbers are taken as um",),

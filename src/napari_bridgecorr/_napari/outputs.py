@@ -10,12 +10,14 @@ import numpy as np
 
 from ..errors import SessionError
 from ..fitting import Fit, FitOptions, error_model
+from ..geometry import Placement
 from ..image import SpatialImage
 from ..io.transform_files import fit_document, write_document
 from ..landmarks import LandmarkSet
 from ..progress import Progress
 from ..resampling import PullSampler, resample
 from ..session import ImageRef, Output, save_session
+from ..workflow.files import lacks_scale
 from ..workflow.images import warp
 from ..workflow.replay import new_session
 from ..workflow.reports import report
@@ -200,15 +202,21 @@ def image_reference(image: SpatialImage, identity: str) -> ImageRef:
     require_file(image, identity)
     source = image.source
     path = source.path.resolve()
-    stored = open_image(f"{path}#{source.image_index}")
-    if same_place(image.grid.index_to_world, stored.grid.index_to_world):
-        return ImageRef(identity, str(path), source.image_index)
-    answered = stored.with_voxel_size(image.grid.voxel_size_um)
-    if not all(stored.voxel_size_known) and same_place(
-        image.grid.index_to_world, answered.grid.index_to_world
-    ):
-        size = image.grid.voxel_size_um
-        return ImageRef(identity, str(path), source.image_index, spacing_um=size)
+    stored = open_image(f"{path}#{source.image_index}").part(source.channels, source.times)
+    answers = [image.placement]
+    if lacks_scale(stored):  # scaled by hand in the viewer: as good an answer as in the panel
+        answers.append(Placement(image.grid.voxel_size_um))
+    for answer in answers:
+        if same_place(image.grid.index_to_world, stored.placed(answer).grid.index_to_world):
+            return ImageRef(
+                identity,
+                str(path),
+                source.image_index,
+                spacing_um=answer.spacing_um,
+                orientation=answer.orientation,
+                channels=source.channels,
+                times=source.times,
+            )
     raise SessionError(
         f"the {identity} image {image.name!r} was moved or scaled in the viewer, which its file "
         "does not know of: save the layer first, open that file and choose it"
