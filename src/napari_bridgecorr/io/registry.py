@@ -22,6 +22,8 @@ _READERS = (
     ("czi", "CziReader"),
     ("ome_zarr", "OmeZarrReader"),
     ("tiff", "TiffReader"),
+    ("mcd", "McdReader"),
+    ("mcd", "ImcTextReader"),
 )
 
 
