@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from napari_bridgecorr.errors import ReadError
 from napari_bridgecorr.io.landmark_files import (
     LANDMARK_COLUMNS,
+    read_landmark_file,
     read_landmarks,
     read_points,
     write_landmarks,
@@ -104,6 +105,14 @@ def test_points_that_could_not_be_mapped_have_empty_cells(tmp_path: Path) -> Non
         GOOD.replace("\n", "\n\n").encode(),
         GOOD.replace("true", "TRUE").replace("false", "0").encode(),
         GOOD.replace("a,first", "  a  ,first").encode(),
+        GOOD.encode("utf-16"),
+        GOOD.encode("utf-16-le"),
+        GOOD.encode("utf-16-be"),
+        GOOD.replace(",", "\t").encode(),
+        GOOD.replace(",", ";").encode(),
+        GOOD.replace(",", ";").replace(".", ",").encode(),
+        ("sep=;\r\n" + GOOD.replace(",", ";").replace(".", ",")).encode(),
+        GOOD.replace("\n", ",,\n").encode(),
     ],
 )
 def test_what_other_programs_make_of_the_file_is_read(tmp_path: Path, content: bytes) -> None:
@@ -113,6 +122,22 @@ def test_what_other_programs_make_of_the_file_is_read(tmp_path: Path, content: b
         Landmark("a", "first", True, (1, 2, 3), (4, 5, 6)),
         Landmark("b", "second", False, (1.5, 2, 3), None),
     )
+
+
+def test_a_western_spreadsheet_s_letters_are_read_and_reported(tmp_path: Path) -> None:
+    path = tmp_path / "l.csv"
+    path.write_bytes(GOOD.replace("first", "Gefäß").encode("cp1252"))
+    found = read_landmark_file(path)
+    assert found.landmarks["a"].name == "Gefäß"
+    assert "Windows-1252" in found.warnings[0]
+
+
+def test_decimal_commas_are_reported(tmp_path: Path) -> None:
+    path = tmp_path / "l.csv"
+    path.write_text(GOOD.replace(",", ";").replace(".", ","))
+    assert "decimal signs" in read_landmark_file(path).warnings[0]
+    path.write_text(GOOD)
+    assert read_landmark_file(path).warnings == ()
 
 
 def test_columns_may_be_in_another_order_and_some_may_be_missing(tmp_path: Path) -> None:
@@ -127,13 +152,20 @@ def test_columns_may_be_in_another_order_and_some_may_be_missing(tmp_path: Path)
 BAD = {
     "empty": (b"", "empty"),
     "blank": (b"\n \n,,\n", "empty"),
-    "no header": (b"a,first,true,1,2,3,4,5,6\n", "header lacks id"),
-    "wrong header": (b"id,x,y,z\n1,2,3,4\n", "header lacks fixed_z_um"),
+    "no header": (b"a,first,true,1,2,3,4,5,6\n", "columns are not those of landmarks"),
+    "no unit": (b"id,x,y,z\n1,2,3,4\n", "states no unit of length"),
+    "missing column": (HEADER.replace("fixed_z_um,", "").encode(), "its header lacks fixed_z_um"),
+    "missing columns": (b"id,fixed_z_um,fixed_y_um\n1,2,3\n", "lacks fixed_x_um, moving_z_um"),
     "no landmarks": (HEADER.encode(), "holds no landmarks"),
     "comma decimals": ((HEADER + "\na,n,true,1,5,2,3,4,5,6,0\n").encode(), "line 2 has 11 cells"),
     "quoted comma": ((HEADER + '\na,n,true,"1,5",2,3,4,5,6\n').encode(), "decimal sign"),
-    "semicolons": (GOOD.replace(",", ";").encode(), "not separated by commas"),
-    "tabs": (GOOD.replace(",", "\t").encode(), "not separated by commas"),
+    "both signs": (
+        (HEADER + "\na,n,true,1.5,2,3,4,5,6\nb,n,true,1,5,2,3,4,5,6\n")
+        .replace(",", ";")
+        .replace("1;5;", "1,5;")
+        .encode(),
+        "line 3: '1,5' leaves open which sign is the decimal one",
+    ),
     "duplicate id": ((GOOD + "a,x,true,1,2,3,4,5,6\n").encode(), "id 'a'"),
     "no id": ((HEADER + "\n ,n,true,1,2,3,4,5,6\n").encode(), "line 2 has no id"),
     "nan": ((HEADER + "\na,n,true,nan,2,3,4,5,6\n").encode(), "line 2: 'nan'"),
@@ -147,8 +179,7 @@ BAD = {
     "flag": ((HEADER + "\na,n,maybe,1,2,3,4,5,6\n").encode(), "enabled is 'maybe'"),
     "short row": ((HEADER + "\na,n,true,1,2,3\n").encode(), "line 2 has 6 cells"),
     "same column": ((HEADER + ",id\na,n,true,1,2,3,4,5,6,b\n").encode(), "same name"),
-    "latin-1": (GOOD.replace("first", "Gefäß").encode("latin-1"), "UTF-8"),
-    "utf-16": (GOOD.encode("utf-16"), "UTF-8"),
+    "half of a utf-16": (GOOD.encode("utf-16")[:-1], "not a text file"),
     "binary": (bytes(range(32)) * 40, "not a text file"),
     "open quote": ((HEADER + '\na,"n,true,1,2,3,4,5,6\n').encode(), "not a readable CSV"),
     "huge cell": ((HEADER + "\na," + "x" * 200_000 + ",true,1,2,3,4,5,6\n").encode(), "CSV"),
@@ -175,7 +206,7 @@ def test_each_bad_file_has_its_one_line(tmp_path: Path, case: str) -> None:
         ("z,y,x\n1,2,3\n", "header lacks z_um, y_um, x_um"),
         ("z_um,y_um,x_um,n\n,,,a\n", "line 2 has no coordinates"),
         ("z_um,y_um,x_um\n1,,3\n", "incomplete"),
-        ("z_um;y_um;x_um\n1;2;3\n", "commas"),
+        ("z_um;y_um;x_um\n1.5;2,5;3\n", "which sign is the decimal one"),
         ("z_um,y_um,x_um\n1,5,2,5,3,5\n", "decimal"),
     ],
 )
