@@ -15,11 +15,15 @@ from typing import BinaryIO, cast
 from ...errors import ReadError, one_line
 from ..signature import HEAD_BYTES, mislabelled
 
+ANALYZE = 0
+"""The version of a pair that has no magic number: ANALYZE 7.5."""
+
 _EXTENSION_BYTES = 2**20
 # a deflate stream expands at most 1032-fold (zlib's technical notes)
 _GZIP_RATIO = 1032
 # smaller streams are decompressed once on opening, which also checks their checksum
 _CHECK_ALL_BYTES = 64 * 2**20
+_MAGICS = (b"n+1", b"ni1", b"n+2", b"ni2")
 _DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile)
 _COPY_AGAIN = "copy or download it again"
 
@@ -31,7 +35,7 @@ class NiftiHead:
     Parameters
     ----------
     version : int
-        1 or 2.
+        1 or 2; :data:`ANALYZE` for a pair that is no NIfTI yet.
     endianness : str
         ``<`` or ``>``.
     header : bytes
@@ -66,8 +70,8 @@ def read_nifti_head(path: Path) -> NiftiHead:
     try:
         with _open(header_path) as file:
             head = file.read(HEAD_BYTES)
-            version, endianness = _version(header_path, head)
-            size = 348 if version == 1 else 540
+            version, endianness = _version(header_path, head, is_pair=header_path != data_path)
+            size = 540 if version == 2 else 348
             if len(head) < size:
                 raise ReadError(path, f"ends within its header ({len(head)} bytes)", _COPY_AGAIN)
             extensions = head[size:] + file.read(_EXTENSION_BYTES)
@@ -75,7 +79,8 @@ def read_nifti_head(path: Path) -> NiftiHead:
         raise _not_gzip(header_path, error) from error
     except OSError as error:
         raise ReadError(header_path, one_line(error), "check the file") from error
-    return NiftiHead(version, endianness, head[:size], _comments(extensions, endianness), data_path)
+    comments = () if version == ANALYZE else _comments(extensions, endianness)
+    return NiftiHead(version, endianness, head[:size], comments, data_path)
 
 
 def require_complete(path: Path, n_bytes: int) -> None:
@@ -158,7 +163,7 @@ def _not_gzip(path: Path, error: Exception) -> ReadError:
     return ReadError(path, f"is damaged or cut short ({one_line(error)})", _COPY_AGAIN)
 
 
-def _version(path: Path, head: bytes) -> tuple[int, str]:
+def _version(path: Path, head: bytes, *, is_pair: bool) -> tuple[int, str]:
     for endianness in "<>":
         size = struct.unpack(f"{endianness}i", head[:4].ljust(4, b"\0"))[0]
         if size == 348 and head[344:348] in (b"n+1\0", b"ni1\0"):
@@ -167,11 +172,14 @@ def _version(path: Path, head: bytes) -> tuple[int, str]:
             return 2, endianness
         if size == 348 and len(head) < 348:
             raise ReadError(path, f"ends within its header ({len(head)} bytes)", _COPY_AGAIN)
+        if size == 348 and is_pair and head[344:347] not in _MAGICS:
+            # these bytes are free in ANALYZE; a magic of the other kind is a damaged NIfTI
+            return ANALYZE, endianness
         if size == 348 and head[344:348] == b"\0\0\0\0":
             raise ReadError(
                 path,
-                "is an ANALYZE 7.5 file, which does not say where its voxels are",
-                "convert it to NIfTI with the program that wrote it",
+                "holds an ANALYZE 7.5 header, but ANALYZE keeps header and voxels in two files",
+                "name the .hdr or .img file of the pair",
             )
     if head.startswith(b"\x1f\x8b"):
         raise ReadError(

@@ -6,6 +6,7 @@ versions share.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any, cast
@@ -13,14 +14,20 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import ReadError
-from ...units import micrometres_per
+from ...errors import GeometryError, ReadError
+from ...geometry.anatomical import index_to_world_from_millimetres
+from ...geometry.grid import check_affine
+from ...image import MISSING_SCALE
+from ...units import MICROMETRES_PER_MILLIMETRE, micrometres_per
 from ..time_units import seconds_per
 
 FloatArray = NDArray[np.float64]
 
 MEND = "correct the header, or export the image again"
 LABEL_INTENT = 1002
+# 1005: an index into the table of NeuroNames
+_LABEL_INTENTS = (LABEL_INTENT, 1005)
+_VECTOR_INTENTS = {1006: "DISPVECT", 1007: "VECTOR"}
 _LENGTH_UNITS = {1: "m", 2: "mm", 3: "um"}
 _TIME_UNITS = {8: "s", 16: "ms", 24: "us"}
 
@@ -64,27 +71,89 @@ def scaling(path: Path, header: Any, dtype: np.dtype[Any]) -> tuple[float, float
     return slope, inter
 
 
-def affine_um(header: Any, sizes: tuple[int, ...]) -> tuple[FloatArray, list[str]]:
-    """Our affine in um, and what the user must know about it."""
-    warnings = []
+@dataclass(frozen=True)
+class VoxelPlaces:
+    """Where the header puts the voxels.
+
+    Parameters
+    ----------
+    affine_um : (4, 4) float64
+        From (iz, iy, ix) to (z, y, x).
+    voxel_size_known : (bool, bool, bool)
+        Along z, y, x.
+    warnings : tuple of str
+    """
+
+    affine_um: FloatArray
+    voxel_size_known: tuple[bool, bool, bool]
+    warnings: tuple[str, ...]
+
+
+def place_voxels(header: Any, sizes: tuple[int, ...]) -> VoxelPlaces:
+    """The affine of the sform, else of the qform, else of the voxel sizes, as nibabel chooses.
+
+    A sform that squashes the volume flat (as one of zeros) gives way to the qform.
+
+    Raises
+    ------
+    ValueError or HeaderDataError
+        If the qform is needed and is no rotation.
+    """
     code = int(header["xyzt_units"]) & 7
     unit = _LENGTH_UNITS.get(code, "mm")
+    warnings = []
     if code not in _LENGTH_UNITS:
         warnings.append("the file does not state its unit of length: mm is assumed")
     has_sform, has_qform = int(header["sform_code"]) > 0, int(header["qform_code"]) > 0
+    unknown = ""
     with np.errstate(all="ignore"):
+        sform = np.asarray(header.get_sform(), dtype=np.float64)
+        if has_sform and has_qform and _is_flat(sform):
+            has_sform = False
+            warnings.append("the file's sform is no place in space: qform used")
         if has_sform:
-            affine = np.asarray(header.get_sform(), dtype=np.float64)
+            affine = sform
             warnings += _disagreements(header, affine, sizes, has_qform)
-        elif has_qform:
-            affine = np.asarray(header.get_qform(), dtype=np.float64)
         else:
-            affine = np.asarray(header.get_base_affine(), dtype=np.float64)
-            warnings.append(
-                "the file states neither position nor orientation (sform and qform codes are 0): "
-                "the centre is put at 0 and left and right may be swapped"
-            )
-        return reversed_axes(affine, micrometres_per(unit)), warnings
+            unknown = _fill_voxel_sizes(header, sizes)
+            if unknown:
+                warnings.append(
+                    f"{MISSING_SCALE} along {', '.join(unknown)} in the file: 1 {unit} is "
+                    f"assumed; state it with --spacing z,y,x"
+                )
+            if has_qform:
+                affine = np.asarray(header.get_qform(), dtype=np.float64)
+            else:
+                affine = np.asarray(header.get_base_affine(), dtype=np.float64)
+                warnings.append(
+                    "the file states neither position nor orientation (sform and qform codes are "
+                    "0): the centre is put at 0 and left and right may be swapped"
+                )
+        millimetres = affine.copy()
+        if unit != "mm":
+            millimetres[:3] *= micrometres_per(unit) / MICROMETRES_PER_MILLIMETRE
+        place = index_to_world_from_millimetres(millimetres, "RAS")
+    z, y, x = (axis not in unknown for axis in "zyx")
+    return VoxelPlaces(place, (z, y, x), tuple(warnings))
+
+
+def _is_flat(affine: FloatArray) -> bool:
+    try:
+        check_affine(affine)
+    except GeometryError:
+        return True
+    return False
+
+
+def _fill_voxel_sizes(header: Any, sizes: tuple[int, ...]) -> str:
+    """Turn voxel sizes of 0 into 1, as nibabel does; the axes (of ``zyx``) where that matters."""
+    missing = [float(size) == 0 for size in header["pixdim"][1:4]]
+    unknown = ""
+    for number, axis in reversed([*enumerate("xyz")]):
+        if missing[number]:
+            header["pixdim"][number + 1] = 1
+            unknown += axis if sizes[number] > 1 else ""
+    return unknown
 
 
 def _disagreements(
@@ -93,9 +162,14 @@ def _disagreements(
     """Warnings where the sform, which is used, contradicts the rest of the header."""
     voxel = np.linalg.norm(sform[:3, :3], axis=0)
     pixdim = np.asarray(header["pixdim"][1:4], dtype=np.float64)
-    if not np.allclose(pixdim, voxel, rtol=0.01):
-        stated = " x ".join(f"{size:.4g}" for size in pixdim)
-        return [f"the voxel size stated beside the sform ({stated}) differs from it: sform used"]
+    # a size of 0 is none, and that of a single plane says nothing
+    said = (pixdim != 0) & (np.asarray(sizes[:3]) > 1)
+    if not np.allclose(pixdim[said], voxel[said], rtol=0.01):
+        stated, used = (" x ".join(f"{size:.4g}" for size in three) for three in (pixdim, voxel))
+        return [
+            f"the voxel size stated beside the sform ({stated}) differs from the sform's ({used}): "
+            f"sform used"
+        ]
     if not has_qform:
         return []
     try:
@@ -112,14 +186,6 @@ def _disagreements(
             f" sform used"
         ]
     return []
-
-
-def reversed_axes(affine: FloatArray, scale: float) -> FloatArray:
-    """Between (i, j, k) -> (R, A, S) and (iz, iy, ix) -> (z, y, x), times `scale`."""
-    result = np.eye(4)
-    result[:3, :3] = affine[2::-1, 2::-1] * scale
-    result[:3, 3] = affine[2::-1, 3] * scale
-    return result
 
 
 def time_step_s(header: Any) -> float | None:
@@ -144,6 +210,24 @@ def header_metadata(header: Any, dtype: np.dtype[Any]) -> dict[str, Any]:
         "intent_name": text("intent_name"),
         "scl_slope": float(header["scl_slope"]),
         "scl_inter": float(header["scl_inter"]),
-        "stored_dtype": dtype.name if not dtype.names else "rgb",
-        "is_label": intent == LABEL_INTENT and dtype.kind in "iu",
+        "stored_dtype": "".join(dtype.names).lower() if dtype.names else dtype.name,
+        "is_label": is_label(header, dtype),
     }
+
+
+def is_label(header: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether the file says that its values name objects."""
+    return int(header["intent_code"]) in _LABEL_INTENTS and dtype.kind in "iuf"
+
+
+def intent_warnings(header: Any, dtype: np.dtype[Any]) -> list[str]:
+    """What the user must know of what the values mean."""
+    intent = int(header["intent_code"])
+    if dtype.kind == "c":
+        return ["the file holds complex numbers: magnitude and phase are shown as two channels"]
+    if intent in _VECTOR_INTENTS and int(header["dim"][0]) >= 5 and int(header["dim"][5]) > 1:
+        return [
+            f"the file holds vectors (intent {_VECTOR_INTENTS[intent]}), each component shown as a "
+            f"channel: if it is a deformation, give it as a transform, not as an image"
+        ]
+    return []
