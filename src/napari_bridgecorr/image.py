@@ -80,6 +80,8 @@ class Source:
         Which of the file's channels were taken; all where None.
     times : (int, int) or None
         Which of the file's time points were taken, from the first up to but without the second.
+    url : str
+        Address of an image on a network, whose `path` is then only its name; else empty.
     """
 
     path: Path
@@ -90,6 +92,12 @@ class Source:
     role: Role = "image"
     channels: tuple[int, ...] | None = None
     times: tuple[int, int] | None = None
+    url: str = ""
+
+    @property
+    def location(self) -> str:
+        """The address or the path, as a user would write it."""
+        return self.url or str(self.path)
 
 
 @dataclass(frozen=True, eq=False)

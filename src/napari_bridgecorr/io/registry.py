@@ -6,12 +6,13 @@ import importlib
 import stat
 from collections.abc import Iterator
 from functools import cache
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import cast
 
 from ..errors import GeometryError, ReadError, one_line
 from ..image import SpatialImage
+from .location import Url, as_url, local_part
 from .reader import Reader, Spacing
 from .signature import read_head, signature_of
 
@@ -43,17 +44,24 @@ def _reader(module: str, name: str) -> Reader:
     return cast(Reader, getattr(loaded, name)())
 
 
-def parse_image_path(text: str | PathLike[str]) -> tuple[Path, int | None]:
+def parse_image_path(text: str | PathLike[str]) -> tuple[Path | Url, int | None]:
     """Split ``slide.czi#2`` into the file and the image's number.
 
-    A file that is really named with ``#2`` wins.
+    A file that is really named with ``#2`` wins. ``https://host/image.zarr#2`` is split too, and
+    ``file:///a.nii`` is a path.
 
     Returns
     -------
-    (Path, int or None)
+    (Path or Url, int or None)
         None where no number is given.
     """
-    whole = Path(text)
+    url = as_url(fspath(text))
+    if url is not None:
+        address, mark, tail = url.rpartition("#")
+        if mark and tail.isascii() and tail.isdigit():
+            return Url(address), int(tail)
+        return url, None
+    whole = Path(local_part(fspath(text)))
     head, mark, tail = str(whole).rpartition("#")
     if not mark or not head or not (tail.isascii() and tail.isdigit()):
         return whole, None
@@ -65,14 +73,17 @@ def parse_image_path(text: str | PathLike[str]) -> tuple[Path, int | None]:
 
 
 def open_images(path: str | PathLike[str]) -> tuple[SpatialImage, ...]:
-    """Every image of a file or folder, lazily.
+    """Every image of a file, a folder or an address on a network, lazily.
 
     Raises
     ------
     ReadError
         If there is nothing, nothing readable, or nothing that a reader knows at `path`.
     """
-    place = Path(path)
+    url = as_url(fspath(path))
+    if url is not None:
+        return _open_url(url)
+    place = Path(local_part(fspath(path)))
     is_folder = _require_readable(place)
     refusals = []
     for reader in _each_reader():
@@ -94,6 +105,17 @@ def open_images(path: str | PathLike[str]) -> tuple[SpatialImage, ...]:
             "name a folder of TIFF planes, an OME-Zarr folder or an image file",
         )
     raise ReadError(place, f"is of no format that is read here ({said})", _advice(place))
+
+
+def _open_url(url: Url) -> tuple[SpatialImage, ...]:
+    from .ome_zarr import OmeZarrReader
+
+    try:
+        return OmeZarrReader().read_url(url)
+    except GeometryError as error:
+        raise ReadError(
+            url, f"its geometry makes no sense ({one_line(error)})", "mend its metadata"
+        ) from error
 
 
 def open_image(path: str | PathLike[str], spacing_um: Spacing | None = None) -> SpatialImage:

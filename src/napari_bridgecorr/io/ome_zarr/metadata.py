@@ -1,7 +1,7 @@
-"""OME-Zarr's JSON (0.1 to 0.6-dev) as typed values: axes, where each level lies, channels.
+"""OME-Zarr's JSON (0.1 to 0.6) as typed values: axes, where each level lies, channels, labels.
 
 No pixels and no zarr here. Everything is untrusted: whatever is not what the specification says
-raises :class:`Misdescribed` with the reason.
+raises :class:`~.transforms.Misdescribed` with the reason.
 """
 
 from __future__ import annotations
@@ -9,32 +9,32 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...errors import GeometryError
 from ...image import Channel
 from ...units import micrometres_per
+from ..time_units import seconds_per
+from .systems import System, parse_systems, ways
+from .transforms import (
+    FloatArray,
+    Load,
+    Misdescribed,
+    NotAffine,
+    chained,
+    listed,
+    mapping,
+)
 
-_SECONDS = {
-    "second": 1.0,
-    "millisecond": 1e-3,
-    "microsecond": 1e-6,
-    "nanosecond": 1e-9,
-    "minute": 60.0,
-    "hour": 3600.0,
-    "day": 86_400.0,
-}
 _OLD_AXES = ("t", "c", "z", "y", "x")
 _FULL_NAMES = {"time": "t", "channel": "c"}
-
-
-class Misdescribed(Exception):
-    """What is wrong with the metadata, as a clause."""
+_NO_LENGTH = frozenset({"pixel", "pixels", "px", "voxel", "voxels", "arbitrary", "null", "none"})
+_MOST_LEVELS = 64
+_MOST_CHANNELS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class LevelPlace:
     """
 
     path: str
-    index_to_world: NDArray[np.float64] | None
+    index_to_world: FloatArray | None
     translated: bool
 
 
@@ -70,6 +70,10 @@ class Multiscale:
     time_step_s : float or None
     without_unit : str
         The space axes that have no unit (um assumed), of ``zyx``.
+    without_length : str
+        The space axes whose numbers are no lengths (pixels), of ``zyx``.
+    notes : tuple of str
+        What the user must see.
     """
 
     name: str
@@ -77,66 +81,204 @@ class Multiscale:
     levels: tuple[LevelPlace, ...]
     time_step_s: float | None
     without_unit: str
+    without_length: str = ""
+    notes: tuple[str, ...] = ()
 
 
-def parse_multiscale(document: Any) -> Multiscale:
+@dataclass(frozen=True)
+class _Axes:
+    """Letter and unit of each axis, in order."""
+
+    letters: str
+    units: tuple[str | None, ...]
+    notes: tuple[str, ...] = ()
+
+
+def parse_multiscale(document: Any, load: Load, n_axes: int | None = None) -> Multiscale:
     """Read one entry of ``multiscales``.
+
+    Parameters
+    ----------
+    document : JSON value
+    load : callable
+        Gives the content of a small array of the group by its path.
+    n_axes : int, optional
+        Number of axes of the stored arrays, for old files that name none.
 
     Raises
     ------
     Misdescribed
     """
-    document = _mapping(document, "multiscales entry")
-    systems = [_mapping(s, "coordinate system") for s in _list(document, "coordinateSystems")]
-    described = systems[0].get("axes") if systems else document.get("axes", _OLD_AXES)
-    axes, units = _axes(described)
-    datasets = _list(document, "datasets")
+    document = mapping(document, "multiscales entry")
+    datasets = [mapping(d, "dataset") for d in listed(document, "datasets")]
     if not datasets:
         raise Misdescribed("it lists no arrays")
-    common = _list(document, "coordinateTransformations")
-    per_world = _world_units(axes, units)
-    levels = []
+    if len(datasets) > _MOST_LEVELS:
+        raise Misdescribed(f"it lists {len(datasets)} resolution levels, which is absurd")
+    systems = parse_systems(document)
+    name = document.get("name")
+    name = name if isinstance(name, str) else ""
+    if systems:
+        return replace(_with_systems(document, datasets, systems, load), name=name)
+    described = document.get("axes")
+    axes = _axes(described) if described is not None else _unnamed(n_axes)
+    common = listed(document, "coordinateTransformations")
+    return replace(_placed(datasets, axes, axes, common, load), name=name)
+
+
+def _unnamed(n_axes: int | None) -> _Axes:
+    """0.1 and 0.2 name no axes: there are all five, in order."""
+    if n_axes is not None and n_axes not in (2, 3, 5):
+        raise Misdescribed(f"it has {n_axes} axes and does not say which")
+    letters = _OLD_AXES[-(n_axes or 5) :]
+    return _Axes("".join(letters), (None,) * len(letters))
+
+
+def _with_systems(
+    document: Mapping[str, Any],
+    datasets: Sequence[Mapping[str, Any]],
+    systems: Sequence[System],
+    load: Load,
+) -> Multiscale:
+    """0.6: transformations lead from system to system. Places are in the one that is the world."""
+    common = [mapping(t, "transformation") for t in listed(document, "coordinateTransformations")]
+    found = ways(datasets[0], common, systems)
+    inner = _axes(found.intrinsic.axes, found.worlds[0].system.axes if found.worlds else None)
+    notes: list[str] = []
+    lasting: Misdescribed | None = None
+    for way in found.worlds:
+        system = way.system
+        try:
+            steps = way.steps(load, len(inner.letters))
+            outer = _axes(system.axes, found.intrinsic.axes)
+            image = _placed(datasets, inner, outer, steps, load)
+        except Misdescribed as error:
+            hint = "; open the field as a transform" if isinstance(error, NotAffine) else ""
+            notes.append(f"its coordinates {system.name!r} are not used: {error}{hint}")
+            lasting = error
+            continue
+        others = [s.name for s in systems if s.name != system.name and not s.is_array]
+        if others:
+            listed_names = ", ".join(repr(n) for n in others)
+            notes.append(
+                f"the file has several coordinate systems: places are in {system.name!r}, "
+                f"not in {listed_names}"
+            )
+        return replace(image, notes=(*image.notes, *notes))
+    raise lasting or Misdescribed("no transformation leads from its arrays to its coordinates")
+
+
+def _placed(
+    datasets: Sequence[Mapping[str, Any]],
+    inner: _Axes,
+    outer: _Axes,
+    common: Sequence[Any],
+    load: Load,
+) -> Multiscale:
+    """Every level by its own transformations and then those of all."""
+    unknown = "".join(
+        a
+        for a, u in zip(outer.letters, outer.units, strict=True)
+        if a in "zyx" and u is not None and u.lower() in _NO_LENGTH
+    )
+    per_world = _world_units(outer, unknown)
+    n = len(inner.letters)
+    levels: list[LevelPlace] = []
     time_step = None
     for dataset in datasets:
-        dataset = _mapping(dataset, "dataset")
-        own = _list(dataset, "coordinateTransformations")
-        steps = [*own, *_to_default_system(own, common, systems)]
+        own = listed(dataset, "coordinateTransformations")
         path = safe_path(dataset.get("path"))
         if not own:
             levels.append(LevelPlace(path, None, False))
             continue
-        matrix = _chain(steps, len(axes))
+        matrix = chained([*own, *common], n, load, (inner.letters, outer.letters))
+        if len(matrix) - 1 != len(outer.letters):
+            raise Misdescribed("its transformation makes another number of axes than it describes")
         if not levels:
-            time_step = _time_step(matrix, axes, units)
-        translated = "translation" in _types(own) or "affine" in _types(own)
-        levels.append(LevelPlace(path, _spatial(matrix, axes, per_world), translated))
-    name = document.get("name")
+            time_step = _time_step(matrix, inner, outer)
+        translated = bool({"translation", "affine"} & _types(own, 0))
+        levels.append(LevelPlace(path, _spatial(matrix, inner, outer, per_world), translated))
     return Multiscale(
-        name=name if isinstance(name, str) else "",
-        axes=axes,
+        name="",
+        axes=inner.letters,
         levels=tuple(levels),
         time_step_s=time_step,
-        without_unit="".join(a for a in "zyx" if a in axes and not units[axes.index(a)]),
+        without_unit="".join(
+            a for a in "zyx" if a in outer.letters and not outer.units[outer.letters.index(a)]
+        ),
+        without_length="".join(a for a in "zyx" if a in unknown),
+        notes=tuple(dict.fromkeys((*inner.notes, *outer.notes))),
     )
 
 
-def parse_channels(omero: Any, n: int) -> tuple[Channel, ...]:
-    """Channels as the viewer's settings describe them; defaults where they do not."""
-    listed = omero.get("channels") if isinstance(omero, Mapping) else None
-    listed = listed if isinstance(listed, list) else []
+def parse_channels(omero: Any, n: int, extras: Any = None) -> tuple[Channel, ...]:
+    """Channels as the viewer's settings describe them; defaults where they do not.
+
+    Parameters
+    ----------
+    omero : JSON value
+    n : int
+    extras : JSON value
+        What our writer says besides: one object per channel.
+    """
+    found = omero.get("channels") if isinstance(omero, Mapping) else None
+    found = found if isinstance(found, list) else []
+    more = extras if isinstance(extras, list) and len(extras) == n else []
+    if n > _MOST_CHANNELS:
+        raise Misdescribed(f"it has {n} channels, which is absurd")
     channels = []
     for i in range(n):
-        entry = listed[i] if i < len(listed) and isinstance(listed[i], Mapping) else {}
+        entry = found[i] if i < len(found) and isinstance(found[i], Mapping) else {}
+        own = more[i] if i < len(more) and isinstance(more[i], Mapping) else {}
         label = entry.get("label")
         colour = re.fullmatch(r"#?([0-9A-Fa-f]{6})", str(entry.get("color", "")))
+        name = label if isinstance(label, str) and label else f"C{i}"
+        # our writer states a colour and a window where the image had none, as others want them
+        has_colour = colour is not None and not (
+            own.get("colour") is False and colour[1].upper() == "FFFFFF"
+        )
+        metal = own.get("metal")
         channels.append(
             Channel(
-                name=label if isinstance(label, str) and label else f"C{i}",
-                colour=f"#{colour[1].upper()}" if colour else None,
-                display_range=_window(entry.get("window")),
+                name=" ".join(name.split()) or f"C{i}",
+                colour=f"#{colour[1].upper()}" if colour is not None and has_colour else None,
+                display_range=None if own.get("window") is False else _window(entry.get("window")),
+                excitation_nm=_positive(own.get("excitation_nm")),
+                emission_nm=_positive(own.get("emission_nm")),
+                metal=metal if isinstance(metal, str) else None,
             )
         )
     return tuple(channels)
+
+
+def parse_label(described: Any) -> dict[str, Any]:
+    """What ``image-label`` says of a label image: colours, properties, source image."""
+    document = described if isinstance(described, Mapping) else {}
+    found: dict[str, Any] = {"is_label": True}
+    colours = {}
+    for entry in _mappings(document.get("colors")):
+        value, rgba = entry.get("label-value"), entry.get("rgba")
+        whole = isinstance(rgba, list) and all(isinstance(v, int) and 0 <= v <= 255 for v in rgba)
+        if isinstance(value, int) and isinstance(rgba, list) and whole and len(rgba) in (3, 4):
+            colours[value] = "#" + "".join(f"{v:02X}" for v in rgba)
+    if colours:
+        found["label_colours"] = colours
+    properties = {
+        entry["label-value"]: {k: v for k, v in entry.items() if k != "label-value"}
+        for entry in _mappings(document.get("properties"))
+        if isinstance(entry.get("label-value"), int)
+    }
+    if properties:
+        found["label_properties"] = properties
+    source = document.get("source")
+    image = source.get("image") if isinstance(source, Mapping) else None
+    if isinstance(image, str):
+        found["source_image"] = image
+    return found
+
+
+def _mappings(value: Any) -> list[Mapping[str, Any]]:
+    return [v for v in value if isinstance(v, Mapping)] if isinstance(value, list) else []
 
 
 def safe_path(path: Any) -> str:
@@ -152,157 +294,117 @@ def safe_path(path: Any) -> str:
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts or "\\" in path or ":" in path or "\0" in path:
         raise Misdescribed(f"the path {path!r} leads out of the image")
+    if len(path) > 1024 or len(pure.parts) > 32:
+        raise Misdescribed("a path in it is absurdly long")
     return str(pure)
 
 
-def _mapping(value: Any, what: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise Misdescribed(f"a {what} is no JSON object")
-    return value
+def _axes(described: Any, like: Any = None) -> _Axes:
+    """Letters of the axes and their units.
 
-
-def _list(document: Mapping[str, Any], key: str) -> list[Any]:
-    value = document.get(key)
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise Misdescribed(f"{key} is no list")
-    return value
-
-
-def _axes(described: Any) -> tuple[str, list[str | None]]:
-    """Letters of the axes and their units."""
-    if not isinstance(described, (list, tuple)) or not described:
+    `like` are the axes of the system that they lead to (or come from), in the same order, for array
+    axes that have no meaning of their own.
+    """
+    if not isinstance(described, list | tuple) or not described:
         raise Misdescribed("it describes no axes")
-    letters: list[str] = []
-    units: list[str | None] = []
-    for axis in described:
-        entry = {"name": axis} if isinstance(axis, str) else _mapping(axis, "axis")
-        name = str(entry.get("name", "")).lower()
-        letter = _FULL_NAMES.get(str(entry.get("type")), _FULL_NAMES.get(name, name))
-        if letter not in _OLD_AXES or letter in letters:
-            raise Misdescribed(f"its axis {entry.get('name')!r} is not one of t, c, z, y, x")
-        unit = entry.get("unit")
-        letters.append(letter)
-        units.append(unit if isinstance(unit, str) and unit else None)
+    if len(described) > 5:
+        raise Misdescribed(f"it has {len(described)} axes, at most 5 can be images'")
+    entries = [{"name": a} if isinstance(a, str) else mapping(a, "axis") for a in described]
+    letters = [_letter(entry) for entry in entries]
+    notes: list[str] = []
+    if all(entry.get("type") == "array" for entry in entries) and None in letters:
+        alike = _axes(like).letters if like is not None and like != described else ""
+        letters = list(alike if len(alike) == len(letters) else _unnamed(len(letters)).letters)
+    for i, entry in enumerate(entries):
+        if letters[i] is not None:
+            continue
+        if entry.get("type") == "space":
+            left = [a for a in "zyx" if a not in letters]
+            open_places = sum(
+                letter is None and e.get("type") == "space"
+                for letter, e in zip(letters[i:], entries[i:], strict=True)
+            )
+            if len(left) >= open_places:
+                letters[i] = left[len(left) - open_places]
+        elif isinstance(entry.get("type"), str) and "c" not in letters:
+            letters[i] = "c"
+            notes.append(f"its axis {entry.get('name')!r} is shown as channels")
+    for i, letter in enumerate(letters):
+        if letter is None or letter in letters[:i]:
+            name = entries[i].get("name")
+            raise Misdescribed(f"its axis {name!r} is not one of t, c, z, y, x")
     if not {"y", "x"} <= set(letters):
         raise Misdescribed("it has no axes y and x")
-    return "".join(letters), units
+    units = [entry.get("unit") for entry in entries]
+    return _Axes(
+        "".join(str(a) for a in letters),
+        tuple(u if isinstance(u, str) and u else None for u in units),
+        tuple(notes),
+    )
 
 
-def _world_units(axes: str, units: Sequence[str | None]) -> NDArray[np.float64]:
+def _letter(entry: Mapping[str, Any]) -> str | None:
+    name = str(entry.get("name", "")).lower()
+    letter = _FULL_NAMES.get(str(entry.get("type")), _FULL_NAMES.get(name, name))
+    return letter if letter in _OLD_AXES else None
+
+
+def _world_units(axes: _Axes, unknown: str) -> FloatArray:
     """Micrometres per unit of z, y, x (1 where the file has no unit)."""
     factors = []
     for axis in "zyx":
-        unit = units[axes.index(axis)] if axis in axes else None
+        unit = axes.units[axes.letters.index(axis)] if axis in axes.letters else None
         try:
-            factors.append(1.0 if unit is None else micrometres_per(unit))
+            factors.append(1.0 if unit is None or axis in unknown else micrometres_per(unit))
         except GeometryError as error:
             raise Misdescribed(f"the unit of axis {axis} is unknown: {error}") from error
     return np.array(factors)
 
 
-def _types(transforms: Sequence[Any]) -> set[str]:
-    found = set()
-    for transform in transforms:
+def _types(transforms: Sequence[Any], depth: int) -> set[str]:
+    """Kinds of the transformations and of those within them."""
+    found: set[str] = set()
+    for transform in transforms if depth < 8 else ():
         if isinstance(transform, Mapping):
             found.add(str(transform.get("type")))
             inner = transform.get("transformations")
-            found |= _types(inner) if isinstance(inner, list) else set()
+            found |= _types(inner, depth + 1) if isinstance(inner, list) else set()
+            wrapped = transform.get("transformation")
+            found |= _types([wrapped], depth + 1) if wrapped is not None else set()
     return found
 
 
-def _to_default_system(
-    own: Sequence[Any], common: Sequence[Any], systems: Sequence[Mapping[str, Any]]
-) -> list[Any]:
-    """The image-wide transforms that lead to the default (first) coordinate system.
-
-    Before 0.6 there are no systems: all apply, in order. From 0.6 on a transform names the systems
-    that it joins, and only those on the way from the level's to the first one apply.
-    """
-    if not systems:
-        return list(common)
-    target = systems[0].get("name")
-    here = own[-1].get("output") if own and isinstance(own[-1], Mapping) else target
-    steps: list[Any] = []
-    while here != target:
-        onward = [
-            t
-            for t in common
-            if isinstance(t, Mapping) and t.get("input") == here and t not in steps
-        ]
-        if not onward:
-            raise Misdescribed(f"no transform leads from {here!r} to {target!r}")
-        steps.append(onward[0])
-        here = onward[0].get("output")
-    return steps
-
-
-def _chain(transforms: Sequence[Any], n: int) -> NDArray[np.float64]:
-    matrix = np.eye(n + 1)
-    for transform in transforms:
-        matrix = _matrix(_mapping(transform, "coordinate transformation"), n) @ matrix
-    return matrix
-
-
-def _matrix(transform: Mapping[str, Any], n: int) -> NDArray[np.float64]:
-    """(n + 1, n + 1) matrix of one transformation."""
-    kind = transform.get("type")
-    result = np.eye(n + 1)
-    if kind == "identity":
-        return result
-    if kind == "sequence":
-        return _chain(_list(transform, "transformations"), n)
-    if kind == "scale":
-        scale = _numbers(transform, "scale", (n,))
-        if np.any(scale == 0):
-            raise Misdescribed("its scale is zero along an axis")
-        result[:n, :n] = np.diag(scale)
-    elif kind == "translation":
-        result[:n, n] = _numbers(transform, "translation", (n,))
-    elif kind == "rotation":
-        result[:n, :n] = _numbers(transform, "rotation", (n, n))
-    elif kind == "affine":
-        result[:n] = _numbers(transform, "affine", (n, n + 1))
-    else:
-        raise Misdescribed(f"its coordinate transformation {kind!r} is not supported")
-    return result
-
-
-def _numbers(transform: Mapping[str, Any], key: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    try:
-        values = np.array(transform.get(key), dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise Misdescribed(f"its {key} is not made of numbers") from error
-    if values.shape != shape:
-        raise Misdescribed(f"its {key} has {values.size} numbers, {math.prod(shape)} are needed")
-    if not np.all(np.isfinite(values)):
-        raise Misdescribed(f"its {key} holds values that are not finite numbers")
-    return values
-
-
-def _spatial(
-    matrix: NDArray[np.float64], axes: str, per_world: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _spatial(matrix: FloatArray, inner: _Axes, outer: _Axes, per_world: FloatArray) -> FloatArray:
     """The part of the matrix that acts on z, y, x, in um."""
-    space = [axes.index(a) for a in "zyx" if a in axes]
-    other = [i for i in range(len(axes)) if i not in space]
-    if np.any(matrix[np.ix_(space, other)]) or np.any(matrix[np.ix_(other, space)]):
+    columns = [inner.letters.index(a) for a in "zyx" if a in inner.letters]
+    rows = [outer.letters.index(a) for a in "zyx" if a in outer.letters]
+    other_columns = [i for i in range(len(inner.letters)) if i not in columns]
+    other_rows = [i for i in range(len(outer.letters)) if i not in rows]
+    if np.any(matrix[np.ix_(rows, other_columns)]) or np.any(matrix[np.ix_(other_rows, columns)]):
         raise Misdescribed("its transformation mixes space with time or channels")
-    at = [i for i, a in enumerate("zyx") if a in axes]
+    if len(columns) > len(rows):
+        raise Misdescribed("its transformation projects a volume on a plane")
+    at_columns = [i for i, a in enumerate("zyx") if a in inner.letters]
+    at_rows = [i for i, a in enumerate("zyx") if a in outer.letters]
     result = np.eye(4)
-    result[np.ix_(at, at)] = matrix[np.ix_(space, space)]
-    result[at, 3] = matrix[space, -1]
+    result[:, at_columns] = 0
+    result[np.ix_(at_rows, at_columns)] = matrix[np.ix_(rows, columns)]
+    result[at_rows, 3] = matrix[rows, -1]
     result[:3] *= per_world[:, None]
+    if len(columns) == 2 and len(rows) == 3:
+        # a plane in space: its one voxel in z is 1 um thick and at right angles to it
+        normal = np.cross(result[:3, at_columns[0]], result[:3, at_columns[1]])
+        length = float(np.linalg.norm(normal))
+        result[:3, 0] = normal / length if length > 0 else result[:3, 0]
     return result
 
 
-def _time_step(matrix: NDArray[np.float64], axes: str, units: Sequence[str | None]) -> float | None:
-    if "t" not in axes:
+def _time_step(matrix: FloatArray, inner: _Axes, outer: _Axes) -> float | None:
+    if "t" not in inner.letters or "t" not in outer.letters:
         return None
-    i = axes.index("t")
-    seconds = _SECONDS.get((units[i] or "").lower())
-    step = float(matrix[i, i])
+    row = outer.letters.index("t")
+    seconds = seconds_per(outer.units[row] or "")
+    step = float(matrix[row, inner.letters.index("t")])
     return step * seconds if seconds is not None and step > 0 else None
 
 
@@ -311,6 +413,11 @@ def _window(window: Any) -> tuple[float, float] | None:
         return None
     try:
         low, high = float(window["start"]), float(window["end"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
     return (low, high) if math.isfinite(low) and math.isfinite(high) and low < high else None
+
+
+def _positive(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 < value < 1e12 else None
