@@ -374,8 +374,16 @@ def test_mislabelled(tmp_path: Path, content: bytes, words: str) -> None:
 
 
 def test_unnamed_axes_are_not_guessed(tmp_path: Path) -> None:
-    tifffile.imwrite(tmp_path / "a.tif", noise(2, 3, 20, 30), photometric="minisblack")
-    assert "unknown meaning" in refusal(tmp_path / "a.tif")
+    pixels = noise(2, 3, 20, 30)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="minisblack")
+    images = READER.read(tmp_path / "a.tif")
+    # one nameless axis is a stack; the other counts images, for it could be anything
+    assert [image.name for image in images] == ["part 1", "part 2"]
+    assert [image.source.image_index for image in images] == [0, 1]
+    for image, want in zip(images, pixels, strict=True):
+        assert_array_equal(image.data[0, 0].compute(), want)
+    tifffile.imwrite(tmp_path / "b.tif", noise(30, 20, 2, 4, 5), photometric="minisblack")
+    assert "unknown meaning" in refusal(tmp_path / "b.tif")
 
 
 def save_planes(folder: Path, *names: str, **options: Any) -> np.ndarray:

@@ -1,67 +1,19 @@
-"""A folder of TIFF planes as one stack."""
+"""A folder of TIFF files as one stack: planes, or small stacks, in the order of their names."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+from ...errors import ReadError, one_line
+from .directory import Directory, read_directories
+from .levels import Page, TiffLevel, level_of_pages
+from .library import require_tiff
+from .names import Arrangement, arrangement_of, gap_warnings, natural, order_warnings
+from .series import TiffContents, load_decoder, open_tiff
 
-from ...errors import ReadError
-from ..lazy import Block
-from .library import TiffContents, TiffLevel, open_tiff
-
-ENDINGS = (".tif", ".tiff", ".btf", ".tf8")
-
-
-@dataclass(frozen=True)
-class StackedPlanes:
-    """Planes of which each is a file (files may be compressed differently).
-
-    Parameters
-    ----------
-    levels : tuple of TiffLevel
-        One per file, of equal size, type and samples.
-    """
-
-    levels: tuple[TiffLevel, ...]
-
-    @property
-    def axes(self) -> str:
-        """The files are a stack along z."""
-        return "Z" if len(self.levels) > 1 else ""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Number of files."""
-        return (len(self.levels),) if len(self.levels) > 1 else ()
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.levels[0].size
-
-    @property
-    def samples(self) -> int:
-        """Colour samples of a plane."""
-        return self.levels[0].samples
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the pixels."""
-        return self.levels[0].dtype
-
-    @property
-    def tile_rows(self) -> int:
-        """Rows that are stored together."""
-        return self.levels[0].tile_rows
-
-    def read(self, number: int, rows: tuple[int, int], columns: tuple[int, int]) -> Block:
-        """A box of the plane of file `number`, (samples, rows, columns)."""
-        return self.levels[number].read(0, rows, columns)
+ENDINGS = (".tif", ".tiff", ".btf", ".tf2", ".tf8")
+COMPANION = ".companion.ome"
 
 
 @dataclass(frozen=True)
@@ -74,94 +26,118 @@ class TiffFolder:
         In the order of the stack.
     first : TiffContents
         The first file's, whose tags speak for all.
-    planes : StackedPlanes
+    planes : TiffLevel
+    channel_names : tuple of str
+        Where the names number channels.
     warnings : tuple of str
     """
 
     files: tuple[Path, ...]
     first: TiffContents
-    planes: StackedPlanes
+    planes: TiffLevel
+    channel_names: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
 def plane_files(folder: Path) -> tuple[Path, ...]:
     """The folder's TIFF files in natural order (image_2 before image_10). Raises OSError."""
-    files = (f for f in folder.iterdir() if f.name.lower().endswith(ENDINGS))
+    return _files(folder, ENDINGS)
+
+
+def companions(folder: Path) -> tuple[Path, ...]:
+    """The folder's companion files of OME-XML. Raises OSError."""
+    return _files(folder, (COMPANION,))
+
+
+def _files(folder: Path, endings: tuple[str, ...]) -> tuple[Path, ...]:
+    files = (f for f in folder.iterdir() if f.name.lower().endswith(endings))
     return tuple(
-        sorted((f for f in files if not f.name.startswith(".") and f.is_file()), key=_natural)
+        sorted(
+            # what begins with a dot is macOS's
+            (f for f in files if not f.name.startswith(".") and f.is_file()),
+            key=lambda f: natural(f.name),
+        )
     )
 
 
-def _natural(file: Path) -> list[str | int]:
-    # texts and numbers alternate, a text first, so that like is compared with like
-    parts = re.split(r"([0-9]+)", file.name.lower())
-    return [int(part) if i % 2 else part for i, part in enumerate(parts)]
-
-
-def open_folder(folder: Path) -> TiffFolder:
+def open_folder(files: tuple[Path, ...]) -> TiffFolder:
     """Read the structure of every plane.
+
+    Parameters
+    ----------
+    files : tuple of Path
+        As of :func:`plane_files`, at least one.
 
     Raises
     ------
     ReadError
-        If a file is damaged, holds several planes, or differs from the others.
+        If a file is damaged, holds more than its place in the stack, or differs from the others.
     """
+    arranged = arrangement_of([f.name for f in files])
+    first = open_tiff(files[0], believe_ome=False)
+    n_pages = first.series[0].levels[0].n_planes
+    if len(first.series) > 1 or (n_pages > 1 and not _may_hold_stacks(first, arranged)):
+        raise _several(files[0])
+    pages: dict[int, Page] = {}
+    for number, file in enumerate(files):
+        place = arranged.places[number] if arranged else number
+        directories = _pages_of(file, first, n_pages)
+        for z, directory in enumerate(directories):
+            pages[place * n_pages + z] = file, directory
+    ordered = dict(sorted(pages.items()))
+    shape: tuple[int, ...]
+    if arranged is None:
+        axes, shape = "Z", (len(files),)
+        warnings = order_warnings([f.name for f in files])
+    else:
+        axes, shape = arranged.axes, arranged.shape
+        warnings = tuple(w for n in arranged.numbers.values() for w in gap_warnings(n))
+    if n_pages > 1:
+        axes, shape = axes + "Z", (*shape, n_pages)
+    absent = ", ".join(arranged.missing) if arranged else ""
+    if absent:
+        warnings += (f"files are missing by their names ({absent}): their planes cannot be read",)
+    planes = level_of_pages(ordered, axes, shape, load_decoder, f"no file for {absent}")
+    names = arranged.numbers.get("C", ()) if arranged and "C" in arranged.axes else ()
+    return TiffFolder(files, first, planes, tuple(f"C{n}" for n in names), warnings)
+
+
+def _may_hold_stacks(first: TiffContents, arranged: Arrangement | None) -> bool:
+    """Whether each file may be a stack along z of the time and channel that its name states."""
+    level = first.series[0].levels[0]
+    return (
+        arranged is not None
+        and "Z" not in arranged.axes
+        and level.axes in ("Z", "I", "Q")
+        and len(first.pages) == level.n_planes
+    )
+
+
+def _pages_of(file: Path, first: TiffContents, n_pages: int) -> tuple[Directory, ...]:
+    require_tiff(file)
     try:
-        files = plane_files(folder)
+        pages = read_directories(file)
+        size = file.stat().st_size
     except OSError as error:
-        raise ReadError(folder, f"cannot be listed ({error})", "check its permissions") from error
-    if not files:
-        raise ReadError(folder, "holds no TIFF files", "name the folder in which the planes lie")
-    first = open_tiff(files[0])
-    levels: list[TiffLevel] = []
-    for file in files:
-        level = _only_plane(file, first if file is files[0] else open_tiff(file))
-        levels.append(level)
-        _require_like(file, level, files[0], levels[0])
-    return TiffFolder(files, first, StackedPlanes(tuple(levels)), _order_warnings(files))
+        raise ReadError(file, f"cannot be read ({one_line(error)})", "copy it again") from error
+    # ImageJ's large stacks have one page before many planes
+    plane = first.series[0].levels[0].decoders[0].plane_bytes
+    stored = sum(int(n) for page in pages for n in page.counts)
+    if size - stored >= plane and len(pages) == n_pages and n_pages == 1:
+        held = open_tiff(file, believe_ome=False)
+        if len(held.series) > 1 or held.series[0].levels[0].n_planes != 1:
+            raise _several(file)
+    alike = tuple(page for page in pages if page.kind == pages[0].kind)
+    # what is smaller is a preview of the plane
+    beside = [page for page in pages if page.kind != pages[0].kind and not page.is_reduced]
+    if len(alike) != n_pages or beside:
+        raise _several(file)
+    return alike
 
 
-def _only_plane(file: Path, contents: TiffContents) -> TiffLevel:
-    level = contents.series[0].levels[0]
-    if len(contents.series) > 1 or level.shape:
-        raise ReadError(
-            file,
-            "holds several planes, so that its folder is not one stack of planes",
-            "open the file itself, or put each stack into a folder of its own",
-        )
-    return level
-
-
-def _require_like(file: Path, level: TiffLevel, first_file: Path, first: TiffLevel) -> None:
-    for what, value, usual in (
-        ("size (rows, columns)", level.size, first.size),
-        ("pixel type", level.dtype, first.dtype),
-        ("number of colour samples", level.samples, first.samples),
-    ):
-        if value != usual:
-            raise ReadError(
-                file,
-                f"is no plane of the same stack as {first_file.name}: its {what} is {value}, "
-                f"there it is {usual}",
-                "move it out of the folder or export it again",
-            )
-
-
-def _order_warnings(files: tuple[Path, ...]) -> tuple[str, ...]:
-    """Warnings where the names leave doubt about the order or completeness of the stack."""
-    numbered = [re.fullmatch(r"(.*?)([0-9]+)([^0-9]*)", file.name) for file in files]
-    frames = {(m[1], m[3]) if m else None for m in numbered}
-    if len(files) > 1 and (len(frames) > 1 or None in frames):
-        return (
-            f"the names of the planes differ in more than one number: they are stacked from "
-            f"{files[0].name} to {files[-1].name}",
-        )
-    numbers = [int(m[2]) for m in numbered if m]
-    steps = {b - a for a, b in pairwise(numbers)}
-    if len(steps) > 1:
-        gap = next((a, b) for a, b in pairwise(numbers) if b - a != min(steps))
-        return (
-            f"planes are missing by their numbers (after {gap[0]} comes {gap[1]}): the others "
-            f"are stacked without a gap",
-        )
-    return ()
+def _several(file: Path) -> ReadError:
+    return ReadError(
+        file,
+        "holds several planes, so that its folder is not one stack of planes",
+        "open the file itself, or put each stack into a folder of its own",
+    )

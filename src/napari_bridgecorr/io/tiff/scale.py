@@ -1,8 +1,8 @@
 """How large the pixels of a TIFF file are, and how far the file is to be believed.
 
-A voxel size is believed where the file means it: OME-XML, ImageJ with a unit of length, or
-resolution tags per centimetre. Dots per inch are what any program fills in (72 or 96 mostly) and
-count as missing.
+A voxel size is believed where the file means it: OME-XML, ImageJ with a unit of length, vendors'
+notes, or resolution tags that no print shop would have. Dots per inch are what any program fills in
+(72 or 96 mostly) and count as missing.
 """
 
 from __future__ import annotations
@@ -17,68 +17,60 @@ from ...geometry import Grid
 from ...image import missing_scale_warning
 from ...units import micrometres_per
 from ..lazy import Shape5
-from .library import TiffContents, TiffSeries
-from .ome_xml import OmeImage
-
-MaybeSpacing = tuple[float | None, float | None, float | None]
+from .vendor import UNKNOWN, MaybeSpacing
 
 _PER_INCH, _PER_CENTIMETRE = 2, 3
+_PRINT_DPI = (72, 75, 90, 96, 100, 120, 144, 150, 180, 200, 240, 300, 350, 360, 400, 600, 1200)
+# flatbed scanners end at 4800 dots per inch; what is finer was seen through a microscope
+_FINEST_SCANNER_DPI = 5000
+_COARSEST_UM, _FINEST_UM = 1e5, 1e-5
 
 
-def scale_of(
-    contents: TiffContents, series: TiffSeries, ome: OmeImage | None
-) -> tuple[MaybeSpacing, float | None, str]:
-    """Spacing (z, y, x) in um, time step in s, and why a spacing is not believed."""
-    if contents.ome_xml is not None:
-        return (ome.spacing_um, ome.time_step_s, "") if ome else ((None, None, None), None, "")
-    x_res, y_res, unit = series.resolution
-    if contents.imagej is not None:
-        return _imagej_scale(contents.imagej, x_res, y_res)
-    if unit == _PER_CENTIMETRE and x_res and y_res:
-        centimetre = micrometres_per("cm")
-        return (None, centimetre / y_res, centimetre / x_res), None, ""
-    if unit == _PER_INCH and x_res:
-        return (None, None, None), None, f"its {x_res:.6g} dots per inch are not believed"
-    return (None, None, None), None, ""
+def scale_of_tags(resolution: tuple[float | None, float | None, int]) -> tuple[MaybeSpacing, str]:
+    """Spacing by the resolution tags (z is never known), and why it is not believed.
 
-
-def _imagej_scale(
-    values: dict[str, Any], x_res: float | None, y_res: float | None
-) -> tuple[MaybeSpacing, float | None, str]:
-    def unit_um(name: str) -> float | None:
-        unit = str(values.get(name) or values.get("unit") or "")
-        try:
-            # "inch" is what ImageJ keeps of dummy dots per inch
-            return None if unit in ("inch", "in") else micrometres_per(unit)
-        except GeometryError:
-            return None
-
-    def number(name: str) -> float:
-        try:
-            return abs(float(values.get(name) or 0))
-        except (TypeError, ValueError):
-            return 0.0
-
-    x_um, y_um, z_um = unit_um("unit"), unit_um("yunit"), unit_um("zunit")
-    spacing = number("spacing")
-    step = number("finterval")
-    return (
-        (
-            spacing * z_um if z_um and spacing else None,
-            y_um / y_res if y_um and y_res else None,
-            x_um / x_res if x_um and x_res else None,
-        ),
-        step or None,
-        "",
-    )
+    Parameters
+    ----------
+    resolution : (x, y, unit)
+        Pixels per unit; the unit is 1 (none), 2 (inch) or 3 (cm).
+    """
+    x_res, y_res, unit = resolution
+    if unit not in (_PER_INCH, _PER_CENTIMETRE) or not x_res or not y_res:
+        return UNKNOWN, ""
+    length_um = micrometres_per("inch" if unit == _PER_INCH else "cm")
+    y, x = length_um / y_res, length_um / x_res
+    inch = micrometres_per("inch")
+    is_dummy = any(abs(inch / x - dpi) < 0.005 * dpi for dpi in _PRINT_DPI)
+    if is_dummy or x_res <= 1 or (unit == _PER_INCH and inch / x < _FINEST_SCANNER_DPI):
+        return UNKNOWN, f"its {inch / x:.6g} dots per inch are not believed"
+    return (None, y, x), ""
 
 
 def base_grid(
-    shape: Shape5, spacing: MaybeSpacing, why: str
+    shape: Shape5, spacing: MaybeSpacing, why: str, origin_um: Sequence[float | None] | None = None
 ) -> tuple[Grid, tuple[bool, bool, bool], tuple[str, ...]]:
-    """Grid at the origin, which spacings are known, and the warning about the others."""
+    """The level-0 grid, which spacings are known, and the warning about the others.
+
+    Parameters
+    ----------
+    shape : 5 int
+    spacing : three of float or None
+        Along z, y, x in um.
+    why : str
+        Why a stated spacing is not believed.
+    origin_um : three of float or None, optional
+        Where the centre of the first voxel lies; used along axes of known spacing.
+    """
+    absurd = [s for s in spacing if s is not None and not _FINEST_UM <= s <= _COARSEST_UM]
+    if absurd:
+        why = f"its {absurd[0]:.6g} um per voxel are not believed"
+        spacing = tuple(None if s in absurd else s for s in spacing)  # type: ignore[assignment]
     known = (spacing[0] is not None, spacing[1] is not None, spacing[2] is not None)
     grid = Grid.from_spacing(shape[2:], [size or 1.0 for size in spacing])
+    if origin_um is not None and known[1] and known[2]:
+        matrix = grid.index_to_world.copy()
+        matrix[:3, 3] = [0.0 if o is None else o for o in origin_um]
+        grid = Grid(grid.shape, matrix)
     # the thickness of a single plane is no scale that anybody misses
     is_asked = (shape[2] > 1 or not any(known), True, True)
     missing = "".join(
@@ -99,11 +91,20 @@ def agreeing_grid(grid: Grid, affine: Any, known: Sequence[bool]) -> Grid | None
     return exact if all(not k or abs(a - b) <= 1e-6 * b for a, b, k in pairs) else None
 
 
-def level_grid(grid: Grid, shape: Shape5) -> Grid:
-    """Grid of a mean pyramid's level.
+def level_grid(grid: Grid, shape: Shape5, is_centred: bool = True) -> Grid:
+    """Grid of a pyramid's level.
 
     A whole factor keeps the low outer faces (the last, incomplete voxel reaches beyond or is cut
     off); any other keeps both.
+
+    Parameters
+    ----------
+    grid : Grid
+        Of the full resolution.
+    shape : 5 int
+        Of the level.
+    is_centred : bool
+        The level's voxels lie in the middle of the ones that they stand for; else on the first.
     """
     step = np.eye(4)
     for axis, (fine, coarse) in enumerate(zip(grid.shape, shape[2:], strict=True)):
@@ -111,5 +112,5 @@ def level_grid(grid: Grid, shape: Shape5) -> Grid:
         if coarse not in (fine // factor, -(-fine // factor)):
             factor = fine / coarse
         step[axis, axis] = factor
-        step[axis, 3] = (factor - 1) / 2
+        step[axis, 3] = (factor - 1) / 2 if is_centred else 0.0
     return Grid((shape[2], shape[3], shape[4]), grid.index_to_world @ step)

@@ -18,7 +18,7 @@ from ..blocks import SLAB_BYTES, compute, spans, z_slabs
 from ..lazy import Block
 from ..pyramid import mean_downsample
 from .library import write_levels
-from .ome_xml import compose_ome
+from .ome_compose import compose_ome
 
 _TILE = 512
 _LARGEST_PLANE = 1024
@@ -66,6 +66,7 @@ def write_ome_tiff(image: SpatialImage, path: Path, progress: Progress = _SILENT
             ],
             index_to_world=image.grid.index_to_world,
             time_step_s=image.time_step_s,
+            is_labels=image.is_labels,
         )
     except ValueError as error:
         raise WriteError(path, str(error), "write it as NIfTI or OME-Zarr") from error
@@ -138,7 +139,7 @@ def _full_tiles(
 ) -> Iterator[Block]:
     """Tiles of all planes of the image in the order c, t, z; reduces them on the way."""
     n_t, n_c, _, ny, nx = image.data.shape
-    is_label = bool(image.metadata.get("is_label"))
+    is_label = image.is_labels
     # rows at once: whole tiles, on whose borders all reductions' groups begin
     most = max(1, SLAB_BYTES // (nx * dtype.itemsize * tile[0])) * tile[0]
     # means are formed in float64: of fewer rows at once
