@@ -27,9 +27,12 @@ from ..lazy import Block, Shape5
 _USUAL_HEAD_BYTES = 161
 _LONGEST_HEAD_BYTES = 1024
 _LARGEST_BYTES = 2 * 2**30
-# deflate expands 1032-fold at most, and photographs never as much: more is a damaged or hostile
-# header
+# deflate expands 1032-fold at most: more is a damaged or hostile header
 _LARGEST_RATIO = 1100
+# a drawing of a slide is packed 200-fold, photographs 10-fold; what is large and packed as no
+# picture is would take minutes and the whole memory
+_LARGE_BYTES = 128 * 2**20
+_LARGEST_RATIO_OF_LARGE = 300
 _KEPT_BYTES = 256 * 2**20
 
 _FORMATS: tuple[tuple[bytes, Callable[[Any], Image.Image]], ...] = (
@@ -182,7 +185,8 @@ def find_picture(path: Path, name: str, start: int, stop: int) -> Picture:
     n_bytes = width * height * _SAMPLES[mode]
     if min(width, height) < 1:
         raise PictureError("it has no pixels")
-    if n_bytes > _LARGEST_BYTES or n_bytes > _LARGEST_RATIO * (stop - begin):
+    most = _LARGEST_RATIO if n_bytes <= _LARGE_BYTES else _LARGEST_RATIO_OF_LARGE
+    if n_bytes > min(_LARGEST_BYTES, most * (stop - begin)):
         raise PictureError(f"it claims {width} x {height} pixels in {stop - begin} bytes")
     return Picture(str(path), name, begin, stop, mode, (height, width))
 
