@@ -30,7 +30,8 @@ class DisplacementField(Transform):
 
     Notes
     -----
-    Beyond the outermost voxel centres the map is NaN.
+    The outer half of the outermost voxels takes the vector at their centre; beyond the voxels the
+    map is NaN. (ITK, and so ANTs and Slicer, do the same and leave points beyond where they are.)
     """
 
     def __init__(self, grid: Grid, displacement_um: ArrayLike) -> None:

@@ -131,7 +131,7 @@ def spline_jacobian(
 
 @parallel
 def field_values(index: FloatArray, field: NDArray[Any]) -> FloatArray:
-    """Trilinear values (n, 3) of a (3, z, y, x) field at fractional indices; NaN outside."""
+    """Trilinear values (n, 3) of a (3, z, y, x) field at fractional indices; NaN beyond the voxels."""
     n = index.shape[0]
     out = np.full((n, 3), np.nan)
     shape = field.shape[1:]
@@ -157,7 +157,7 @@ def field_gradient(index: FloatArray, field: NDArray[Any]) -> FloatArray:
             for b in range(3):
                 ends = part.copy()
                 for a in range(3):
-                    if shape[b] < 2:
+                    if shape[b] < 2 or not (0.0 <= index[i, b] <= shape[b] - 1):
                         out[i, a, b] = 0.0
                         continue
                     ends[b] = 1.0
@@ -169,12 +169,16 @@ def field_gradient(index: FloatArray, field: NDArray[Any]) -> FloatArray:
 
 @inlined
 def _cell(index: Any, shape: Any, low: Any, part: Any) -> bool:
-    """Lower corner and fraction of the cell that holds an index; False outside."""
+    """Lower corner and fraction of the cell that holds an index; False outside.
+
+    The outer half of the outermost voxels takes the value at their centre, as in ITK.
+    """
     for a in range(3):
-        if not (0.0 <= index[a] <= shape[a] - 1):
+        if not (-0.5 <= index[a] <= shape[a] - 0.5):
             return False
-        low[a] = max(0, min(int(index[a]), shape[a] - 2))
-        part[a] = index[a] - low[a]
+        inside = min(max(index[a], 0.0), shape[a] - 1.0)
+        low[a] = max(0, min(int(inside), shape[a] - 2))
+        part[a] = inside - low[a]
     return True
 
 

@@ -262,7 +262,7 @@ def test_field_samples_a_transform() -> None:
     np.testing.assert_allclose(guess, affine().matrix, rtol=0, atol=1e-8)
 
 
-def test_field_ends_at_the_outermost_centres() -> None:
+def test_field_ends_at_the_outermost_voxels_faces() -> None:
     transform = field()
     shape = np.asarray(FIELD_GRID.shape)
     corners = FIELD_GRID.to_world([[0, 0, 0], shape - 1])
@@ -272,7 +272,18 @@ def test_field_ends_at_the_outermost_centres() -> None:
         rtol=0,
         atol=1e-9,
     )
-    outside = FIELD_GRID.to_world([[-1e-6, 3, 3], [3, shape[1] - 1 + 1e-6, 3], [1e9, 0, 0]])
+    # the outer half of an outermost voxel has the vector of its centre, as in ITK
+    edge = FIELD_GRID.to_world([[-0.499, 3, 3], [3, shape[1] - 0.501, 3]])
+    np.testing.assert_allclose(
+        transform.map(edge) - edge,
+        [transform.displacement_um[:, 0, 3, 3], transform.displacement_um[:, 3, -1, 3]],
+        rtol=0,
+        atol=1e-9,
+    )
+    np.testing.assert_array_equal(
+        transform.jacobian(edge)[[0, 1], :, [0, 1]], np.eye(3)[[0, 1]], strict=True
+    )
+    outside = FIELD_GRID.to_world([[-0.501, 3, 3], [3, shape[1] - 0.499, 3], [1e9, 0, 0]])
     assert np.isnan(transform.map(outside)).all()
     assert np.isnan(transform.jacobian(outside)).all()
     assert np.isnan(transform.jacobian_determinant(outside)).all()
@@ -284,10 +295,10 @@ def test_a_field_of_one_plane() -> None:
     displacement = np.zeros((3, 1, 6, 7))
     displacement[1], displacement[2] = 2.0, -3.0
     flat = DisplacementField(grid, displacement)
-    point = [[5.0, 20.0, 30.0]]
-    np.testing.assert_allclose(flat.map(point), [[5, 22, 27]], rtol=0, atol=1e-12)
+    point = [[8.0, 20.0, 30.0]]  # the plane is 10 um thick
+    np.testing.assert_allclose(flat.map(point), [[8, 22, 27]], rtol=0, atol=1e-12)
     np.testing.assert_allclose(flat.inverse().map(flat.map(point)), point, rtol=0, atol=1e-6)
-    assert np.isnan(flat.map([[6.0, 20.0, 30.0]])).all()
+    assert np.isnan(flat.map([[10.1, 20.0, 30.0]])).all()
 
 
 def test_a_field_of_nan_is_nowhere() -> None:

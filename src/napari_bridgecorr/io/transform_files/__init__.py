@@ -1,17 +1,13 @@
 """Transform files of this project and of others. One module per format."""
 
-from .own_json import (
-    TransformFile,
-    fit_document,
-    read_json_object,
-    read_transform,
-    transform_document,
-    write_document,
-)
+from .own_json import fit_document, read_json_object, transform_document, write_document
+from .read import is_transform_file, read_transform
+from .transform_file import TransformFile
 
 __all__ = [
     "TransformFile",
     "fit_document",
+    "is_transform_file",
     "read_json_object",
     "read_transform",
     "transform_document",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,35 +14,11 @@ from ...fitting.checks import check_pairs
 from ...landmarks import LandmarkPairs
 from ...transform import Transform, transform_from_dict
 from ..atomic import write_text
+from .transform_file import TransformFile
 
 FORMAT = "bridgecorr-transform"
 VERSION = 1
 DIRECTION = "fixed_to_moving"
-
-
-@dataclass(frozen=True, eq=False)
-class TransformFile:
-    """A transform as read from a file.
-
-    Parameters
-    ----------
-    transform : Transform
-        Fixed world to moving world.
-    model : str or None
-        The model that was fitted, if it came from a fit.
-    pairs : LandmarkPairs or None
-        The landmarks of that fit.
-    dimensions : int
-        Of that fit.
-    document : dict
-        The whole document.
-    """
-
-    transform: Transform
-    model: str | None
-    pairs: LandmarkPairs | None
-    dimensions: int
-    document: dict[str, Any]
 
 
 def transform_document(transform: Transform) -> dict[str, Any]:
@@ -81,8 +56,8 @@ def write_document(document: dict[str, Any], path: Path) -> None:
     write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
-def read_transform(path: Path) -> TransformFile:
-    """Read a transform file.
+def read_own_json(path: Path) -> TransformFile:
+    """Read a transform file of this project.
 
     Raises
     ------
