@@ -36,7 +36,8 @@ def _no_file_stays_open():
 
 
 def read(path: Path):
-    return CziReader().read(path)
+    """The images of a file but for photographs of the slide."""
+    return tuple(i for i in CziReader().read(path) if i.source.role == "image")
 
 
 def random_image(shape=(2, 3, 4, 60, 70), dtype=np.uint16, seed=0):
@@ -149,7 +150,7 @@ def test_the_pyramid_of_zen_lies_where_its_pixels_were_sampled(real_data):
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("write_roi.czi", "no directory"), ("LSM880_AiryScan.czi", "32 phases (H)")],
+    [("write_roi.czi", "no directory")],
 )
 def test_real_files_that_cannot_be_read_say_why(real_data, name, reason):
     assert reason in refusal(real_data / "czi" / name)
@@ -187,7 +188,9 @@ def test_a_large_plane_without_a_pyramid_gets_means(tmp_path):
     y, x = np.mgrid[:2201, :2050]
     blob = 6e4 * np.exp(-((y - 1000.3) ** 2 + (x - 700.6) ** 2) / (2 * 40**2))
     path = tmp_path / "slide.czi"
-    write_czi(path, blob.astype(np.uint16)[None, None, None], (1, 0.5, 0.25), ["C"])
+    with library.create_czi(str(path)) as writer:
+        writer.write(blob.astype(np.uint16))
+        writer.write_metadata(scale_x=0.25e-6, scale_y=0.5e-6, scale_z=1e-6)
     (image,) = read(path)
     assert [level.shape[3:] for level in image.levels] == [(2201, 2050), (1101, 1025)]
     centroids = []
@@ -211,7 +214,7 @@ def test_colour_pixels_become_three_channels(tmp_path):
         writer.write(rgb[..., ::-1].copy())  # the library takes blue first
         writer.write_metadata(channel_names={0: "H&E"}, scale_x=1e-6, scale_y=1e-6)
     (image,) = read(path)
-    assert [c.name for c in image.channels] == ["H&E R", "H&E G", "H&E B"]
+    assert [c.name for c in image.channels] == ["H&E red", "H&E green", "H&E blue"]
     assert [c.colour for c in image.channels] == ["#FF0000", "#00FF00", "#0000FF"]
     assert np.array_equal(image.data[0, :, 0].compute(scheduler="sync"), rgb.transpose(2, 0, 1))
     assert np.array_equal(image.data[0, 1, 0].compute(scheduler="sync"), rgb[..., 1])
@@ -246,19 +249,22 @@ def test_a_file_whose_indices_do_not_begin_at_0(tmp_path):
 
 def test_one_block_reads_one_rectangle(tmp_path, monkeypatch):
     path = tmp_path / "lazy.czi"
-    write_czi(path, random_image((1, 2, 3, 1500, 1300)), (1, 1, 1), ["a", "b"])
+    write_czi(path, random_image((1, 2, 3, 1500, 2100), np.uint8), (1, 1, 1), ["a", "b"])
     asked = []
     original = czi_levels.read_pixels
     monkeypatch.setattr(
         czi_levels, "read_pixels", lambda *a: (asked.append(a[1:3]), original(*a))[1]
     )
     (image,) = read(path)
-    assert asked == []
+    asked.clear()  # opening looks at a patch of the pyramid
     image.data.blocks[0, 1, 2, 1, 0].compute(scheduler="sync")
     assert asked == [((0, 1024, 1024, 476), {"T": 0, "Z": 2, "C": 1})]
     asked.clear()
     image.data[0, 0, 1, 100:110, 1020:1030].compute(scheduler="sync")
     assert {r for r, _ in asked} == {(1020, 100, 4, 10), (1024, 100, 6, 10)}
+    asked.clear()
+    image.read(0, (0, 0, 1, 100, 1020), (1, 1, 2, 110, 1030))
+    assert [r for r, _ in asked] == [(1020, 100, 10, 10)]
 
 
 def test_many_threads_and_processes_see_the_same_pixels(tmp_path):

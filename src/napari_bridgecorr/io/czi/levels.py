@@ -1,4 +1,4 @@
-"""Array-like views of the levels of a CZI scene: a slice reads the pixels it needs, no more.
+"""The levels of a CZI scene: a box reads the pixels it needs, no more.
 
 A CZI file may hold a pyramid of its own. ZEN makes it by smoothing (5 x 5 binomial) and keeping
 every other pixel from the first: the centre of its pixel i lies **on** level-0 pixel ``2 i``, not
@@ -19,20 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..pyramid import PROBE_PX, mean_downsample, sampled_at_centres, textured_corner
-from .library import CziFile, read_pixels
+from .library import read_pixels
+from .planes import Layout, StoredChannel
+from .segments import CziFile
 
 _STRIP_PX = 2**24
 _WINDOW_PX = 1024
-
-
-@dataclass(frozen=True)
-class StoredChannel:
-    """Where a channel's pixels are: the file's channel, and the sample where it is coloured."""
-
-    index: int
-    pixel_type: str
-    sample: int
-    """0; or 0, 1, 2 for red, green, blue."""
 
 
 @dataclass(frozen=True)
@@ -43,41 +35,28 @@ class CziScene:
     ----------
     file : CziFile
     scene : int or None
-    first_t, first_z : int
-        The file's index of our index 0.
-    n_t, n_z : int
-    channels : tuple of StoredChannel
-    x, y, width, height : int
-        Bounding rectangle, in the file's pixels.
-    dtype : str
+        None where the file has no scenes.
+    layout : Layout
     """
 
     file: CziFile
     scene: int | None
-    first_t: int
-    n_t: int
-    first_z: int
-    n_z: int
-    channels: tuple[StoredChannel, ...]
-    x: int
-    y: int
-    width: int
-    height: int
-    dtype: str
+    layout: Layout
 
     def pixels(
         self, t: int, z: int, stored: StoredChannel, window: tuple[int, int, int, int], factor: int
     ) -> NDArray[Any]:
         """(h, w, samples) pixels of a window (y, x, h, w) in pixels of the pyramid's `factor`."""
         y, x, h, w = window
-        rectangle = (self.x + x * factor, self.y + y * factor, w * factor, h * factor)
-        plane = {"T": self.first_t + t, "Z": self.first_z + z, "C": stored.index}
+        at = self.layout
+        rectangle = (at.x + x * factor, at.y + y * factor, w * factor, h * factor)
+        plane = {"T": at.first_t + t, "Z": at.first_z + z, **dict(stored.plane)}
         return read_pixels(self.file, rectangle, plane, self.scene, stored.pixel_type, factor)
 
 
 @dataclass(frozen=True)
 class CziLevel:
-    """Array-like (t, c, z, y, x) of one level, for `dask.array.from_array`. Picklable.
+    """One level (t, c, z, y, x), as a `VoxelSource`. Picklable.
 
     Parameters
     ----------
@@ -95,7 +74,7 @@ class CziLevel:
     @property
     def shape(self) -> tuple[int, int, int, int, int]:
         """Length of t, c, z, y, x."""
-        s = self.scene
+        s = self.scene.layout
         # a last incomplete pixel of a stored pyramid may or may not have been written: left out
         up = 0 if self.stored else self.factor - 1
         h, w = (s.height + up) // self.factor, (s.width + up) // self.factor
@@ -104,7 +83,7 @@ class CziLevel:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the pixels."""
-        return np.dtype(self.scene.dtype)
+        return self.scene.layout.dtype
 
     @property
     def ndim(self) -> int:
@@ -113,8 +92,13 @@ class CziLevel:
 
     def read(self, starts: tuple[int, ...], stops: tuple[int, ...]) -> NDArray[Any]:
         """The box ``starts <= index < stops``."""
-        block = np.empty([b - a for a, b in zip(starts, stops, strict=True)], self.dtype)
-        window = (starts[3], starts[4], stops[3] - starts[3], stops[4] - starts[4])
+        size = [b - a for a, b in zip(starts, stops, strict=True)]
+        window = (starts[3], starts[4], size[3], size[4])
+        if size[:3] == [1, 1, 1]:
+            stored = self.scene.layout.channels[starts[1]]
+            pixels = self._window(starts[0], starts[2], stored, *window)[..., stored.sample]
+            return pixels[None, None, None].astype(self.dtype, copy=False)
+        block = np.empty(size, self.dtype)
         for t in range(starts[0], stops[0]):
             for z in range(starts[2], stops[2]):
                 self._fill(block[t - starts[0], :, z - starts[2]], t, starts[1], z, window)
@@ -124,11 +108,11 @@ class CziLevel:
         self, out: NDArray[Any], t: int, first: int, z: int, window: tuple[int, int, int, int]
     ) -> None:
         """Fill (c, y, x); the three samples of a coloured channel come from one reading."""
-        read: dict[int, NDArray[Any]] = {}
-        for i, stored in enumerate(self.scene.channels[first : first + len(out)]):
-            if stored.index not in read:
-                read[stored.index] = self._window(t, z, stored, *window)
-            out[i] = read[stored.index][..., stored.sample]
+        last: tuple[object, NDArray[Any]] | None = None
+        for i, stored in enumerate(self.scene.layout.channels[first : first + len(out)]):
+            if last is None or last[0] != stored.plane:
+                last = stored.plane, self._window(t, z, stored, *window)
+            out[i] = last[1][..., stored.sample]
 
     def _window(
         self, t: int, z: int, stored: StoredChannel, y: int, x: int, h: int, w: int
@@ -157,7 +141,7 @@ class CziLevel:
         self, t: int, z: int, stored: StoredChannel, window: tuple[int, int, int, int]
     ) -> NDArray[Any]:
         y, x, h, w = (v * self.factor for v in window)
-        inside = (y, x, min(h, self.scene.height - y), min(w, self.scene.width - x))
+        inside = (y, x, min(h, self.scene.layout.height - y), min(w, self.scene.layout.width - x))
         pixels = self.scene.pixels(t, z, stored, inside, 1)
         samples = np.moveaxis(pixels, -1, 0)
         return np.moveaxis(mean_downsample(samples, (1, self.factor, self.factor)), 0, -1)
@@ -181,8 +165,8 @@ def is_pyramid_of_means(scene: CziScene, factors: Sequence[int]) -> bool:
         True: pixel i of factor m lies at ``m i + (m - 1) / 2``. False: at ``m i``.
     """
     finest, coarsest = min(factors), max(factors)
-    stored = scene.channels[0]
-    z = scene.n_z // 2
+    stored = scene.layout.channels[0]
+    z = scene.layout.n_z // 2
     level = CziLevel(scene, coarsest)
     small = level.read((0, 0, z, 0, 0), (1, 1, z + 1, *level.shape[3:]))[0, 0, 0]
     corner = textured_corner(small)

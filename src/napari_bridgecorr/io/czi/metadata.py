@@ -13,7 +13,11 @@ from ...image import Channel
 from ...units import micrometres_per
 
 _LARGEST_PIXEL_UM = 1e4
-"""A pixel of a centimetre is no microscope's: the number was stored in another unit."""
+_SMALLEST_PIXEL_UM = 1e-5
+"""A pixel of a centimetre is no microscope's, nor one smaller than an atom: the number was stored
+in another unit."""
+
+Spacing = tuple[float | None, float | None, float | None]
 
 
 @dataclass(frozen=True)
@@ -27,16 +31,22 @@ class CziMetadata:
     channels : tuple of Channel
         In the order of axis C; may be shorter than the axis.
     time_step_s : float or None
+    scans_lines : bool
+        The scanner repeated one line instead of covering a frame.
     scene_names : mapping of int to str
+    scene_spacing_um : mapping of int to (float or None, float or None, float or None)
+        Spacing z, y, x of the scenes that state their own.
     facts : mapping
         Objective, date, wavelengths and the like, for `SpatialImage.metadata`.
     warnings : tuple of str
     """
 
-    spacing_um: tuple[float | None, float | None, float | None] = (None, None, None)
+    spacing_um: Spacing = (None, None, None)
     channels: tuple[Channel, ...] = ()
     time_step_s: float | None = None
+    scans_lines: bool = False
     scene_names: dict[int, str] = field(default_factory=dict)
+    scene_spacing_um: dict[int, Spacing] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -54,10 +64,13 @@ def parse_metadata(xml: str, full_scale: float | None) -> CziMetadata:
     if not xml.strip():
         return CziMetadata(warnings=("the file has no metadata: names and voxel size unknown",))
     try:
+        if "<!DOCTYPE" in xml:  # ZEN writes none; one may hold entities without end
+            raise ValueError("a document type")
         root = ElementTree.fromstring(xml)
-    except (ElementTree.ParseError, ValueError):
+    except (ElementTree.ParseError, ValueError, RecursionError):
         return CziMetadata(warnings=("the metadata is garbled: names and voxel size unknown",))
-    spacing, implausible = _spacing(root)
+    spacing, implausible = _spacing(root.findall("Metadata/Scaling/Items/Distance"))
+    scenes = _scenes(root)
     warnings: tuple[str, ...] = ()
     if implausible:
         stated = ", ".join(f"{a}: {v:g} um" for a, v in implausible.items())
@@ -69,33 +82,50 @@ def parse_metadata(xml: str, full_scale: float | None) -> CziMetadata:
         spacing_um=spacing,
         channels=_channels(root, full_scale),
         time_step_s=_time_step(root),
-        scene_names=_scene_names(root),
+        scans_lines=_scans_lines(root),
+        scene_names={i: e.get("Name", "") for i, e in scenes.items() if e.get("Name")},
+        scene_spacing_um=_scene_spacings(scenes),
         facts=_facts(root),
         warnings=warnings,
     )
 
 
-def _spacing(
-    root: ElementTree.Element,
-) -> tuple[tuple[float | None, float | None, float | None], dict[str, float]]:
+def _spacing(distances: Iterable[ElementTree.Element]) -> tuple[Spacing, dict[str, float]]:
+    """Spacing z, y, x, and by axis what no microscope has."""
     found: dict[str, float] = {}
     implausible: dict[str, float] = {}
-    for distance in root.findall("Metadata/Scaling/Items/Distance"):
+    for distance in distances:
         axis = distance.get("Id", "").lower()
         value = _number(distance.findtext("Value"))
         if axis in ("x", "y", "z") and value is not None and value > 0:
             um = value * micrometres_per("m")
-            (implausible if um > _LARGEST_PIXEL_UM else found)[axis] = um
+            absurd = not _SMALLEST_PIXEL_UM <= um <= _LARGEST_PIXEL_UM
+            (implausible if absurd else found)[axis] = um
     return (found.get("z"), found.get("y"), found.get("x")), implausible
+
+
+def _scenes(root: ElementTree.Element) -> dict[int, ElementTree.Element]:
+    found = {}
+    for scene in root.findall("Metadata/Information/Image/Dimensions/S/Scenes/Scene"):
+        index = scene.get("Index", "")
+        if index.isascii() and index.isdigit() and len(index) < 10:
+            found[int(index)] = scene
+    return found
+
+
+def _scene_spacings(scenes: dict[int, ElementTree.Element]) -> dict[int, Spacing]:
+    stated = {i: _spacing(e.findall("Scaling/Items/Distance"))[0] for i, e in scenes.items()}
+    return {i: spacing for i, spacing in stated.items() if any(spacing)}
 
 
 def _channels(root: ElementTree.Element, full_scale: float | None) -> tuple[Channel, ...]:
     shown = root.findall("Metadata/DisplaySetting/Channels/Channel")
     by_id = {e.get("Id"): e for e in shown if e.get("Id")}
     channels = []
+    are_named = any(e.get("Id") in by_id for e in _acquired(root))
     for i, acquired in enumerate(_acquired(root)):
         display = by_id.get(acquired.get("Id"))
-        if display is None and i < len(shown):
+        if not are_named and i < len(shown):
             display = shown[i]
         nodes = [e for e in (display, acquired) if e is not None]
         name = next((e.get("Name") for e in (acquired, *nodes) if e.get("Name")), None)
@@ -103,7 +133,11 @@ def _channels(root: ElementTree.Element, full_scale: float | None) -> tuple[Chan
         limits = None
         if display is not None and full_scale is not None:
             limits = _display_range(display, full_scale)
-        channels.append(Channel(name or f"C{i}", colour, limits))
+        excitation, emission = (
+            _wavelength(acquired.findtext(f"{which}Wavelength"))
+            for which in ("Excitation", "Emission")
+        )
+        channels.append(Channel(name or f"C{i}", colour, limits, excitation, emission))
     return tuple(channels)
 
 
@@ -139,13 +173,9 @@ def _time_step(root: ElementTree.Element) -> float | None:
     return (times[-1] - times[0]) / (len(times) - 1)
 
 
-def _scene_names(root: ElementTree.Element) -> dict[int, str]:
-    names = {}
-    for scene in root.findall("Metadata/Information/Image/Dimensions/S/Scenes/Scene"):
-        index, name = scene.get("Index", ""), scene.get("Name", "")
-        if index.isdigit() and name:
-            names[int(index)] = name
-    return names
+def _scans_lines(root: ElementTree.Element) -> bool:
+    modes = [c.findtext("LaserScanInfo/ScanningMode") or "" for c in _acquired(root)]
+    return any(modes) and all(m.lower().startswith("line") for m in modes if m)
 
 
 def _facts(root: ElementTree.Element) -> dict[str, Any]:
@@ -180,6 +210,11 @@ def _number(text: str | None) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
+
+
+def _wavelength(text: str | None) -> float | None:
+    value = _number(text)
+    return value if value is not None and value > 0 else None
 
 
 def _numbers(texts: Iterable[str | None]) -> tuple[float | None, ...] | None:
