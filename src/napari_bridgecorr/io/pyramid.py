@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,8 @@ def mean_downsample(
     factors : (int, int, int)
         Voxels per group along z, y, x.
     labels : bool
-        The values are names of regions, which have no mean: the middle voxel's is taken.
+        The values are names of regions, which have no mean: the commonest name of a group is
+        taken, and of equally common ones a region's rather than the background's (0).
 
     Returns
     -------
@@ -50,7 +52,7 @@ def mean_downsample(
     if f == (1, 1, 1) or block.size == 0:
         return block.copy()
     if labels or block.dtype == np.bool_:
-        return _middle(block, f)
+        return _commonest(block, f)
     if np.issubdtype(block.dtype, np.floating):
         return _finite_mean(block, f)
     if np.issubdtype(block.dtype, np.complexfloating):
@@ -204,10 +206,21 @@ def _rounded_mean(block: NDArray[Any], factors: Factors) -> NDArray[Any]:
     return np.asarray(quotient + up.astype(quotient.dtype)).astype(block.dtype)
 
 
-def _middle(block: NDArray[Any], factors: Factors) -> NDArray[Any]:
-    picked = block
-    for axis, factor in zip((-3, -2, -1), factors, strict=True):
-        starts = _starts(picked.shape[axis], factor)
-        last = picked.shape[axis] - 1
-        picked = np.take(picked, np.minimum(starts + (factor - 1) // 2, last), axis=axis)
-    return np.ascontiguousarray(picked)
+def _commonest(block: NDArray[Any], factors: Factors) -> NDArray[Any]:
+    """Mode of each group. An incomplete group counts its last voxels twice."""
+    members = []
+    for offset in product(*(range(f) for f in factors)):
+        member = block
+        for axis, (factor, first) in enumerate(zip(factors, offset, strict=True), start=-3):
+            picks = _starts(block.shape[axis], factor) + first
+            member = member.take(np.minimum(picks, block.shape[axis] - 1), axis=axis)
+        members.append(member)
+    best, votes = members[0].copy(), np.zeros(members[0].shape, dtype=np.int32)
+    for member in members:
+        # twice the count, so that a region is ahead of as much background by one
+        count = np.sum([member == other for other in members], axis=0, dtype=np.int32) * 2
+        count += member != 0
+        better = count > votes
+        best[better] = member[better]
+        votes[better] = count[better]
+    return best

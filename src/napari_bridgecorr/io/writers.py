@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import WriteError
@@ -35,6 +36,23 @@ def check_image_path(path: Path) -> str:
         "its name does not say which image format to write",
         "end it in .ome.zarr, .nii.gz, .nii or .ome.tif",
     )
+
+
+def write_images(
+    images: Sequence[SpatialImage], path: Path, progress: Progress | None = None
+) -> None:
+    """Write every image of a file as one OME-Zarr (other formats hold one image).
+
+    Raises
+    ------
+    WriteError
+        If the name does not end in .ome.zarr or .zarr, or the folder cannot be written.
+    """
+    if check_image_path(path) != "zarr":
+        raise WriteError(path, "this format holds one image", "end the name in .ome.zarr")
+    from .ome_zarr.write import write_collection
+
+    write_collection(images, path, progress or Silent())
 
 
 def write_image(image: SpatialImage, path: Path, progress: Progress | None = None) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..image import SpatialImage
-from ..io.writers import check_image_path, write_image
+from ..io.writers import check_image_path, write_image, write_images
 from ..progress import Progress
 from ..resampling import resample
 from ..transform import Transform
@@ -20,6 +21,19 @@ def convert(image: SpatialImage, out: Path, progress: Progress | None = None) ->
         If the name's ending is unknown or the file cannot be written.
     """
     write_image(image, out, progress)
+
+
+def convert_all(
+    images: Sequence[SpatialImage], out: Path, progress: Progress | None = None
+) -> None:
+    """Write every image of a file to one OME-Zarr `out`, pixels, places and roles unchanged.
+
+    Raises
+    ------
+    WriteError
+        If `out` does not end in .ome.zarr or .zarr, or cannot be written.
+    """
+    write_images(images, out, progress)
 
 
 def warp(

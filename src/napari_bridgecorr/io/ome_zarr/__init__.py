@@ -1,6 +1,6 @@
-"""OME-Zarr. Only `store` imports zarr."""
+"""OME-Zarr. Only `store` imports zarr, only `remote` fsspec."""
 
 from .reader import OmeZarrReader
-from .write import write_ome_zarr
+from .write import write_collection, write_ome_zarr
 
-__all__ = ["OmeZarrReader", "write_ome_zarr"]
+__all__ = ["OmeZarrReader", "write_collection", "write_ome_zarr"]

@@ -29,54 +29,53 @@ _ZSTD_MAGIC = 0xFD2FB528
 _ZSTD_BLOCK = 2**17
 
 
-def check_codecs(document: Mapping[str, Any], name: str) -> None:
+def check_codecs(document: Mapping[str, Any]) -> None:
     """Refuse an array whose codecs are not known to be harmless, before zarr looks for them.
 
     Parameters
     ----------
     document : mapping
         The array's ``zarr.json`` or ``.zarray``.
-    name : str
-        Of the array, for messages.
 
     Raises
     ------
     Unreadable
+        The reason goes on from the array's name.
     """
     if document.get("zarr_format") == 2:
         compressor, filters = document.get("compressor"), document.get("filters") or []
         if not isinstance(filters, list):
-            raise Unreadable(f"the array {name!r} is broken (its filters are no list)")
+            raise Unreadable("is broken (its filters are no list)")
         listed = [*([] if compressor is None else [compressor]), *filters]
         for entry in listed:
             found = entry.get("id") if isinstance(entry, Mapping) else entry
             if found not in COMPRESSORS | _FILTERS:
-                raise Unreadable(f"the array {name!r} is packed by {found!r}, which is not read")
+                raise Unreadable(f"is packed by {found!r}, which is not read")
         return
-    _check_codecs_v3(document.get("codecs"), name, 0)
+    _check_codecs_v3(document.get("codecs"), 0)
 
 
-def _check_codecs_v3(codecs: Any, name: str, depth: int) -> None:
+def _check_codecs_v3(codecs: Any, depth: int) -> None:
     if not isinstance(codecs, list) or not codecs or depth > 2:
-        raise Unreadable(f"the array {name!r} is broken (its codecs are no list of codecs)")
+        raise Unreadable("is broken (its codecs are no list of codecs)")
     for entry in codecs:
         found = entry.get("name") if isinstance(entry, Mapping) else entry
         if found == "sharding_indexed" and isinstance(entry, Mapping):
             inner = entry.get("configuration")
             inner = inner if isinstance(inner, Mapping) else {}
-            _check_codecs_v3(inner.get("codecs"), name, depth + 1)
+            _check_codecs_v3(inner.get("codecs"), depth + 1)
             index = inner.get("index_codecs")
-            _check_codecs_v3(index, name, depth + 1)
+            _check_codecs_v3(index, depth + 1)
             for codec in index if isinstance(index, list) else []:
                 kind = codec.get("name") if isinstance(codec, Mapping) else codec
                 # its size must follow from the number of chunks
                 if kind not in ("bytes", "crc32c"):
-                    raise Unreadable(f"the array {name!r} has an index packed by {kind!r}")
+                    raise Unreadable(f"has an index packed by {kind!r}")
         elif not isinstance(found, str) or not (
             found in _PLAIN_V3 | {"blosc", "gzip", "zstd"}
             or found.removeprefix("numcodecs.") in COMPRESSORS | _FILTERS
         ):
-            raise Unreadable(f"the array {name!r} is packed by {found!r}, which is not read")
+            raise Unreadable(f"is packed by {found!r}, which is not read")
 
 
 class Overflowing(ValueError):

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 LARGEST_JSON = 2**24
 _LARGEST_MEMBER = 2**31
 _MOST_MEMBERS = 2_000_000
+_MOST_FOLDERS = 10_000
 _ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OSError)
 
 
@@ -129,11 +130,26 @@ def folder_at(path: Path) -> Folder:
     return Folder(files)
 
 
-@dataclass(frozen=True)
 class LocalFiles:
     """Files below a folder. Links out of it are refused."""
 
-    root: Path
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self._real_root = os.path.realpath(self.root)
+        # where folders really are: looking for links in every part of every path is slow
+        self._folders: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"LocalFiles({str(self.root)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LocalFiles) and self.root == other.root
+
+    def __hash__(self) -> int:
+        return hash(self.root)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"root": self.root, "_real_root": self._real_root, "_folders": {}}
 
     @property
     def name(self) -> str:
@@ -151,9 +167,20 @@ class LocalFiles:
         return False
 
     def _place(self, key: str) -> str:
-        # the real path of the root is taken anew: a relative root may have become another folder
-        root = os.path.realpath(self.root)
-        place = os.path.realpath(os.path.join(root, *key.split("/")) if key else root)  # noqa: PTH118
+        folder, _, name = key.rpartition("/")
+        if not name:
+            return self._real_root
+        real = self._folders.get(folder)
+        if real is None:
+            real = self._inside(os.path.realpath(f"{self._real_root}/{folder}"), key)
+            if len(self._folders) > _MOST_FOLDERS:
+                self._folders.clear()
+            self._folders[folder] = real
+        place = f"{real}/{name}"
+        return self._inside(os.path.realpath(place), key) if os.path.islink(place) else place  # noqa: PTH114
+
+    def _inside(self, place: str, key: str) -> str:
+        root = self._real_root
         if place != root and not place.startswith(root.rstrip(os.sep) + os.sep):
             raise Unreadable(f"{key!r} is a link that leads out of the image's folder")
         return place

@@ -230,19 +230,21 @@ def parse_channels(omero: Any, n: int, extras: Any = None) -> tuple[Channel, ...
     for i in range(n):
         entry = found[i] if i < len(found) and isinstance(found[i], Mapping) else {}
         own = more[i] if i < len(more) and isinstance(more[i], Mapping) else {}
-        label = entry.get("label")
-        colour = re.fullmatch(r"#?([0-9A-Fa-f]{6})", str(entry.get("color", "")))
+        label = entry.get("label", own.get("name"))
         name = label if isinstance(label, str) and label else f"C{i}"
+        colour = _colour(entry.get("color", own.get("color")))
+        window = _window(entry.get("window", own.get("window")))
         # our writer states a colour and a window where the image had none, as others want them
-        has_colour = colour is not None and not (
-            own.get("colour") is False and colour[1].upper() == "FFFFFF"
-        )
+        if "color" in own and own["color"] is None and colour == "#FFFFFF":
+            colour = None
+        if "window" in own and own["window"] is None:
+            window = None
         metal = own.get("metal")
         channels.append(
             Channel(
                 name=" ".join(name.split()) or f"C{i}",
-                colour=f"#{colour[1].upper()}" if colour is not None and has_colour else None,
-                display_range=None if own.get("window") is False else _window(entry.get("window")),
+                colour=colour,
+                display_range=window,
                 excitation_nm=_positive(own.get("excitation_nm")),
                 emission_nm=_positive(own.get("emission_nm")),
                 metal=metal if isinstance(metal, str) else None,
@@ -406,6 +408,11 @@ def _time_step(matrix: FloatArray, inner: _Axes, outer: _Axes) -> float | None:
     seconds = seconds_per(outer.units[row] or "")
     step = float(matrix[row, inner.letters.index("t")])
     return step * seconds if seconds is not None and step > 0 else None
+
+
+def _colour(value: Any) -> str | None:
+    found = re.fullmatch(r"#?([0-9A-Fa-f]{6})", str(value))
+    return f"#{found[1].upper()}" if found else None
 
 
 def _window(window: Any) -> tuple[float, float] | None:

@@ -42,12 +42,15 @@ class Opening:
     centred : dict
         Whether levels were found to be centred, by their ratios: the fields of a plate were all
         written by one program.
+    described : (JSON value, Multiscale) or None
+        The last document and what it says.
     is_plate : bool
-        Whether `centred` is to be used.
+        Whether these are to be used.
     """
 
     source: Source
     centred: dict[Any, bool] = field(default_factory=dict)
+    described: tuple[Any, Multiscale] | None = None
     is_plate: bool = False
 
 
@@ -78,9 +81,7 @@ def read_multiscales(
     images = []
     for i, document in enumerate(found):
         try:
-            multiscale = parse_multiscale(
-                document, lambda path: read_whole(group / safe_path(path)), _n_axes(group, document)
-            )
+            multiscale = _described(opening, group, document)
             version = ome.get("version") or document.get("version") or ""
             version = version if isinstance(version, str) else ""
             source = replace(
@@ -98,6 +99,21 @@ def read_multiscales(
                 place, f"its geometry is absurd: {error}", "mend the metadata"
             ) from error
     return images
+
+
+def _described(opening: Opening, group: Folder, document: Any) -> Multiscale:
+    """The parsed document, which the fields of a plate have in common."""
+    known = opening.described
+    is_alike = opening.is_plate and known is not None and known[0] == document
+    if known is not None and is_alike:
+        return known[1]
+    multiscale = parse_multiscale(
+        document, lambda path: read_whole(group / safe_path(path)), _n_axes(group, document)
+    )
+    # 0.6 may keep matrices in arrays of the field's own
+    if isinstance(document, Mapping) and "axes" in document:
+        opening.described = (document, multiscale)
+    return multiscale
 
 
 def _n_axes(group: Folder, document: Any) -> int | None:
@@ -306,4 +322,6 @@ def _exact(
     if not np.allclose(_norms(exact)[present], _norms(finest)[present], rtol=1e-6, atol=0):
         note = "the voxel size was changed after the image was written: its rotation is dropped"
         return matrices, [note]
-    return [exact @ np.linalg.inv(finest) @ m for m in matrices], []
+    # the finest as it was, without a rounding error
+    inverse = np.linalg.inv(finest)
+    return [exact if m is finest else exact @ inverse @ m for m in matrices], []

@@ -158,8 +158,11 @@ class RemoteFiles:
         return found
 
     def size(self, key: str) -> int | None:
-        """See :class:`~.files.Files`: here only whether there is such a file (0 or None)."""
-        return 0 if self._ask("exists", key, _ANSWER_S) else None
+        """See :class:`~.files.Files`; 0 where the server does not say."""
+        found = self._ask("info", key, _ANSWER_S)
+        if found is None or found.get("type", "file") != "file":
+            return None
+        return int(found.get("size") or 0)
 
     def names(self, key: str) -> list[tuple[str, bool]] | None:  # noqa: ARG002
         """None: listing a store takes long, and servers often cannot."""

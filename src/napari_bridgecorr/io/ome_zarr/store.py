@@ -8,6 +8,7 @@ and its codecs are wrapped so that no chunk unpacks to more than the array state
 from __future__ import annotations
 
 import asyncio
+import json
 import lzma
 import math
 import re
@@ -15,6 +16,7 @@ import warnings
 import zlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -103,41 +105,60 @@ def attributes(place: Folder | Path) -> dict[str, Any]:
     return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class _Checked:
+    """An array's metadata, found to be harmless. Shared by arrays that are described alike.
+
+    Parameters
+    ----------
+    metadata : zarr's
+        With bounded codecs.
+    shape, inner, outer : tuple of int
+        Of the array, of what is decoded at once, and of what one file holds.
+    dtype : dtype
+        In the machine's byte order.
+    most_bytes : int
+        Largest file of a chunk or shard that is believed.
+    """
+
+    metadata: Any
+    shape: tuple[int, ...]
+    inner: tuple[int, ...]
+    outer: tuple[int, ...]
+    dtype: np.dtype[Any]
+    most_bytes: int
+
+
 class StoredArray:
     """Array-like (t, c, z, y, x) view of a stored array, whatever axes it has. Picklable.
 
     Parameters
     ----------
-    array : zarr.Array
+    checked : _Checked
     folder : Folder
     axes : str
         Name of each stored axis, of ``tczyx``, in any order.
+    document_name : str
+        File of its metadata.
     """
 
-    array: Any
-    folder: Folder
-    axes: str
+    def __init__(self, checked: _Checked, folder: Folder, axes: str, document_name: str) -> None:
+        self._checked = checked
+        self._document_name = document_name
+        self.folder = folder
+        self.axes = axes
+        self.shape = self._spread(checked.shape)
+        self.chunks = self._spread(checked.inner)
+        self.dtype = checked.dtype
 
     def __reduce__(self) -> tuple[Any, ...]:
         # zarr forgets the wrapped codecs when it is pickled
         return open_stored, (self.folder, self.axes)
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Length of t, c, z, y, x."""
-        return self._spread(self.array.shape)
-
-    @property
-    def chunks(self) -> tuple[int, ...]:
-        """Chunk that is read at once, along t, c, z, y, x."""
-        return self._spread(self.array.chunks)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the values, in the machine's byte order."""
-        dtype: np.dtype[Any] = np.dtype(self.array.dtype).newbyteorder("=")
-        return dtype
+    @cached_property
+    def array(self) -> Any:
+        """The zarr array. Made when it is first read: a plate has thousands."""
+        return _zarr_array(self._checked, self.folder)
 
     @property
     def ndim(self) -> int:
@@ -147,17 +168,17 @@ class StoredArray:
     @property
     def fill_value(self) -> Any:
         """What stands where a chunk is absent."""
-        return self.array.fill_value
+        return self._checked.metadata.fill_value
 
     @property
     def file_grid(self) -> tuple[int, ...]:
         """Files (chunks or shards) along each stored axis."""
-        each = self.array.shards or self.array.chunks
-        return tuple(-(-n // c) for n, c in zip(self.array.shape, each, strict=True))
+        checked = self._checked
+        return tuple(-(-n // c) for n, c in zip(checked.shape, checked.outer, strict=True))
 
     def chunk_key(self, place: Sequence[int]) -> str:
         """Key of a chunk's file below the array's folder."""
-        return str(self.array.metadata.encode_chunk_key(tuple(place)))
+        return str(self._checked.metadata.encode_chunk_key(tuple(place)))
 
     def is_chunk_key(self, key: str) -> bool:
         """Whether a file of this key would hold a chunk of the array."""
@@ -193,12 +214,12 @@ class StoredArray:
 
     def lazily(self) -> Any:
         """Dask array of it, chunked as stored; tiny chunks are read several at a time."""
-        state = self.folder.files.state(self.folder.file_key("zarr.json"))
-        state = state or self.folder.files.state(self.folder.file_key(".zarray"))
+        state = self.folder.files.state(self.folder.file_key(self._document_name))
         place = f"{self.folder.files!r}:{self.folder.key}"
-        return lazily(self, self._blocks(), f"{place}:{state}:{self.axes}:{self.shape}")
+        return lazily(self, self.blocks, f"{place}:{state}:{self.axes}:{self.shape}")
 
-    def _blocks(self) -> list[int]:
+    @cached_property
+    def blocks(self) -> list[int]:
         """Size of a block: compact, not tiny, and so large that there are not too many."""
         blocks = [min(c, n) for c, n in zip(self.chunks, self.shape, strict=True)]
         while True:
@@ -235,13 +256,12 @@ def open_stored(place: Folder | Path, axes: str) -> StoredArray:
         If there is none, or it is broken, absurd, or not numeric.
     """
     folder = _folder(place)
-    array = _open(folder)
-    name = folder.name
-    shape = tuple(array.shape)
+    checked, document_name = _checked(folder)
+    name, shape = folder.name, checked.shape
     if len(shape) != len(axes):
         raise Unreadable(f"the array {name!r} has {len(shape)} axes, the metadata {len(axes)}")
-    stored = StoredArray(array, folder, axes)
-    if _n_chunks(stored.shape, stored._blocks()) > _ABSURDLY_MANY_BLOCKS:
+    stored = StoredArray(checked, folder, axes, document_name)
+    if _n_chunks(stored.shape, stored.blocks) > _ABSURDLY_MANY_BLOCKS:
         raise Unreadable(f"the array {name!r} has the absurd shape {shape}")
     return stored
 
@@ -255,11 +275,11 @@ def read_whole(place: Folder | Path, most_bytes: int = 2**20) -> NDArray[Any]:
         If there is none, it is broken, or larger than `most_bytes`.
     """
     folder = _folder(place)
-    array = _open(folder)
-    if math.prod(array.shape) * np.dtype(array.dtype).itemsize > most_bytes:
-        raise Unreadable(f"the array {folder.name!r} is larger than expected {tuple(array.shape)}")
+    checked, _ = _checked(folder)
+    if math.prod(checked.shape) * checked.dtype.itemsize > most_bytes:
+        raise Unreadable(f"the array {folder.name!r} is larger than expected {checked.shape}")
     try:
-        return np.asarray(array[...])
+        return np.asarray(_zarr_array(checked, folder)[...])
     except _FAULTS as error:
         raise Unreadable(f"the array {folder.name!r} cannot be read ({one_line(error)})") from error
 
@@ -272,53 +292,88 @@ def array_axes(place: Folder | Path) -> int | None:
     return len(shape) if isinstance(shape, list) else None
 
 
-def _open(folder: Folder) -> Any:
-    """The zarr array of a folder, checked and with bounded codecs."""
-    name = folder.name
+def _checked(folder: Folder) -> tuple[_Checked, str]:
+    """The metadata of an array's folder, and the name of its file."""
     document = folder.json("zarr.json")
+    name = "zarr.json"
     if document is None:
-        document = folder.json(".zarray")
+        name = ".zarray"
+        document = folder.json(name)
     elif document.get("node_type") != "array":
         document = None
     if document is None:
-        raise Unreadable(f"there is no array {name!r} in it")
+        raise Unreadable(f"there is no array {folder.name!r} in it")
     # of no use here, and untrusted
     document = {k: v for k, v in document.items() if k not in ("attributes", "dimension_names")}
     document["attributes"] = {}
     if document.get("zarr_format") == 2:
         document["filters"] = document.get("filters") or None
-    check_codecs(document, name)
+    try:
+        return _checked_text(json.dumps(document)), name
+    except Unreadable as error:
+        raise Unreadable(f"the array {folder.name!r} {error}") from error
+
+
+@lru_cache(maxsize=256)
+def _checked_text(text: str) -> _Checked:
+    """Metadata by their JSON; raises Unreadable, whose text goes on from the array's name."""
+    document = json.loads(text)
+    check_codecs(document)
     try:
         with warnings.catch_warnings():
             # zarr's advice is for those who write such files
             warnings.simplefilter("ignore")
-            metadata = zarr.Array.from_dict(StorePath(_ArrayStore(folder, 0)), document).metadata
+            place = StorePath(_ArrayStore(Folder(_Nowhere()), 0))
+            metadata = zarr.Array.from_dict(place, document).metadata
         shape = tuple(int(n) for n in metadata.shape)
         dtype = np.dtype(metadata.dtype.to_native_dtype())
         inner, outer = _chunk_shapes(metadata)
     except _FAULTS as error:
-        raise Unreadable(
-            f"the array {name!r} is broken ({type(error).__name__}: {error})"
-        ) from error
+        raise Unreadable(f"is broken ({type(error).__name__}: {one_line(error)})") from error
     if not shape or min(shape) < 1 or max(shape) > _LARGEST_AXIS or min(inner) < 1:
-        raise Unreadable(f"the array {name!r} has the absurd shape {shape}")
+        raise Unreadable(f"has the absurd shape {shape}")
     if dtype.kind not in "biuf":
-        raise Unreadable(f"the array {name!r} holds {dtype}, which are no intensities")
+        raise Unreadable(f"holds {dtype}, which are no intensities")
     # zarr decodes whole chunks, beyond the array's end too
     chunk_bytes = math.prod(inner) * dtype.itemsize
     if len(inner) != len(shape) or chunk_bytes > _LARGEST_CHUNK_BYTES:
-        raise Unreadable(f"the array {name!r} has the absurd chunks {inner}")
+        raise Unreadable(f"has the absurd chunks {inner}")
     n_inner = _n_chunks(outer, inner)
     if n_inner > _MOST_CHUNKS_PER_SHARD:
-        raise Unreadable(f"the array {name!r} has the absurd shards {outer}")
+        raise Unreadable(f"has the absurd shards {outer}")
     # filters may need more room than what they give back
     most = 16 * chunk_bytes + 2**20
-    store = _ArrayStore(folder, n_inner * (most + 16))
     try:
         bounded = _bounded(metadata, most)
-        return zarr.Array(zarr.AsyncArray(bounded, StorePath(store)))
     except _FAULTS as error:
-        raise Unreadable(f"the array {name!r} is broken ({error})") from error
+        raise Unreadable(f"is broken ({one_line(error)})") from error
+    native = dtype.newbyteorder("=")
+    return _Checked(bounded, shape, inner, outer, native, n_inner * (most + 16))
+
+
+def _zarr_array(checked: _Checked, folder: Folder) -> Any:
+    store = _ArrayStore(folder, checked.most_bytes)
+    return zarr.Array(zarr.AsyncArray(checked.metadata, StorePath(store)))
+
+
+class _Nowhere:
+    """No files: what metadata are looked at with."""
+
+    name = location = ""
+    is_remote = False
+
+    def read(self, key: str, start: int = 0, stop: int | None = None) -> bytes | None:
+        """None."""
+
+    def size(self, key: str) -> int | None:
+        """None."""
+
+    def names(self, key: str) -> list[tuple[str, bool]] | None:
+        """None."""
+
+    def state(self, key: str) -> str:
+        """Never changes."""
+        return key
 
 
 def _chunk_shapes(metadata: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:

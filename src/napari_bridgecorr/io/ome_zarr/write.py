@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import WriteError
-from ...image import AXES, SpatialImage
+from ...image import AXES, Channel, SpatialImage
 from ...progress import Progress, Silent
 from ..atomic import replacing
 from ..pyramid import Factors, mean_downsample, pyramid_factors
@@ -28,8 +28,9 @@ BLOCK_BYTES = 2**27
 
 _VOLUME_CHUNK = (64, 256, 256)
 _PLANE_CHUNK = (1, 1024, 1024)
-_MOST_FILES = 10_000
+_MOST_FILES = 1000
 _WORKERS = 2
+_VERSION = "0.5"
 
 Slices = tuple[slice, ...]
 
@@ -51,18 +52,67 @@ def write_ome_zarr(image: SpatialImage, path: Path, progress: Progress | None = 
     WriteError
         If the type of the voxels cannot be stored or the folder cannot be written to.
     """
-    if image.dtype.kind not in "biuf" or image.dtype.itemsize > 8:
-        raise WriteError(path, f"voxels of type {image.dtype} cannot be stored", "convert them")
+    plan = _Plan(image, path)
     watcher = progress or Silent()
-    axes = _axes(image)
-    steps = pyramid_factors(image.grid.shape, image.grid.voxel_size_um)
-    layouts = _layouts(image, steps)
+    with replacing(path) as temporary:
+        watcher.begin("writing OME-Zarr", plan.n_blocks)
+        plan.write(temporary, _name(image, path), watcher)
+
+
+def write_collection(
+    images: Sequence[SpatialImage], path: Path, progress: Progress | None = None
+) -> None:
+    """Write every image of a file as one OME-Zarr, in the layout of bioformats2raw.
+
+    Parameters
+    ----------
+    images : sequence of SpatialImage
+        At least one. Labels, photographs and overviews keep their roles.
+    path : Path
+        The folder to make; the images are its groups ``0``, ``1``...
+    progress : Progress
+        As for :func:`write_ome_zarr`.
+
+    Raises
+    ------
+    WriteError
+        As :func:`write_ome_zarr`, or if there is no image.
+    """
+    if not images:
+        raise WriteError(path, "there is no image to write", "name a file that holds one")
+    plans = [_Plan(image, path) for image in images]
+    watcher = progress or Silent()
     with replacing(path) as temporary:
         create_group(temporary)
-        watcher.begin("writing OME-Zarr", sum(len(layout.blocks()) for layout in layouts))
+        watcher.begin("writing OME-Zarr", sum(plan.n_blocks for plan in plans))
+        for i, plan in enumerate(plans):
+            plan.write(temporary / str(i), plan.image.source.image_name or str(i), watcher)
+        create_group(temporary / "OME")
+        series = [str(i) for i in range(len(plans))]
+        write_attributes(temporary / "OME", {"ome": {"version": _VERSION, "series": series}})
+        layout = {"version": _VERSION, "bioformats2raw.layout": 3}
+        write_attributes(temporary, {"ome": layout})
+
+
+class _Plan:
+    """What writing one image takes: its axes, its levels and how they are cut."""
+
+    def __init__(self, image: SpatialImage, path: Path) -> None:
+        if image.dtype.kind not in "biuf" or image.dtype.itemsize > 8:
+            raise WriteError(path, f"voxels of type {image.dtype} cannot be stored", "convert them")
+        self.image = image
+        self.axes = _axes(image)
+        self.steps = pyramid_factors(image.grid.shape, image.grid.voxel_size_um)
+        self.layouts = _layouts(image, self.steps)
+        self.n_blocks = sum(len(layout.blocks()) for layout in self.layouts)
+
+    def write(self, folder: Path, name: str, watcher: Progress) -> None:
+        """Make the group `folder` of it."""
+        image, axes, layouts = self.image, self.axes, self.layouts
+        create_group(folder)
         arrays = [
             create_array(
-                temporary / str(k),
+                folder / str(k),
                 _keep(layout.shape, axes),
                 image.dtype,
                 _keep(layout.chunks, axes),
@@ -72,18 +122,26 @@ def write_ome_zarr(image: SpatialImage, path: Path, progress: Progress | None = 
             for k, layout in enumerate(layouts)
         ]
         _write_full_resolution(image, arrays[0], layouts[0], axes, watcher)
-        for k, factors in enumerate(steps, start=1):
+        for k, factors in enumerate(self.steps, start=1):
             _write_means(
                 arrays[k - 1 : k + 1],
                 layouts[k - 1 : k + 1],
                 factors,
                 axes,
-                bool(image.metadata.get("is_label")),
+                _names_objects(image),
                 watcher,
             )
         # last of all: a folder without attributes is recognisably unfinished
         windows = _windows(image, arrays[-1], layouts[-1], axes)
-        write_attributes(temporary, _attributes(image, path, axes, steps, windows))
+        write_attributes(folder, _attributes(image, name, axes, self.steps, windows))
+
+
+def _names_objects(image: SpatialImage) -> bool:
+    return image.is_labels or bool(image.metadata.get("is_label"))
+
+
+def _name(image: SpatialImage, path: Path) -> str:
+    return image.source.image_name or path.name.removesuffix(".zarr").removesuffix(".ome")
 
 
 class _Layout:
@@ -233,7 +291,7 @@ def _windows(
 
 def _attributes(
     image: SpatialImage,
-    path: Path,
+    name: str,
     axes: str,
     steps: Sequence[Factors],
     windows: Sequence[tuple[float, float]],
@@ -251,21 +309,70 @@ def _attributes(
             {"type": "translation", "translation": list(_keep(place, axes))},
         ]
         datasets.append({"path": str(k), "coordinateTransformations": transforms})
-    name = image.source.image_name or path.name.removesuffix(".zarr").removesuffix(".ome")
-    multiscale = {"name": name, "axes": _axes_json(image, axes), "datasets": datasets}
+    multiscale = {
+        "name": name,
+        "axes": _axes_json(image, axes),
+        "datasets": datasets,
+        "type": "mode" if _names_objects(image) else "mean",
+    }
+    ome: dict[str, Any] = {"version": _VERSION, "multiscales": [multiscale]}
+    if image.is_labels and image.dtype.kind in "iu":
+        ome["image-label"] = _label_json(image)
+    else:
+        ome["omero"] = {"channels": _channels_json(image, windows)}
     return {
-        "ome": {
-            "version": "0.5",
-            "multiscales": [multiscale],
-            "omero": {"channels": _channels_json(image, windows)},
-        },
+        "ome": ome,
         "bridgecorr": {
             "version": 1,
             "index_to_world": image.grid.index_to_world.tolist(),
             "voxel_size_known": list(image.voxel_size_known),
-            "is_label": bool(image.metadata.get("is_label", False)),
+            "is_label": _names_objects(image),
+            "role": image.source.role,
+            "channels": [_channel_extras(channel) for channel in image.channels],
         },
     }
+
+
+def _label_json(image: SpatialImage) -> dict[str, Any]:
+    """``image-label``: colours and properties of the labels, where the image has them."""
+    described: dict[str, Any] = {"version": _VERSION}
+    colours = image.metadata.get("label_colours")
+    if isinstance(colours, Mapping) and colours:
+        described["colors"] = [
+            {"label-value": int(value), "rgba": _rgba(str(colour))}
+            for value, colour in colours.items()
+        ]
+    properties = image.metadata.get("label_properties")
+    if isinstance(properties, Mapping) and properties:
+        described["properties"] = [
+            {"label-value": int(value), **found} for value, found in properties.items()
+        ]
+    return described
+
+
+def _rgba(colour: str) -> list[int]:
+    """Of ``#RRGGBB`` or ``#RRGGBBAA``."""
+    return [*bytes.fromhex((colour.removeprefix("#") + "FF")[:8])]
+
+
+def _channel_extras(channel: Channel) -> dict[str, Any]:
+    """What OME-Zarr has no place for, or where it asks for a value that the image has not.
+
+    Viewers would take a label image's ``omero`` for that of intensities, so that its channel is
+    described here alone.
+    """
+    extras: dict[str, Any] = {
+        "name": channel.name,
+        "color": channel.colour,
+        "window": None,
+    }
+    if channel.display_range is not None:
+        start, end = channel.display_range
+        extras["window"] = {"start": start, "end": end}
+    for key in ("metal", "excitation_nm", "emission_nm"):
+        if getattr(channel, key) is not None:
+            extras[key] = getattr(channel, key)
+    return extras
 
 
 def _axes_json(image: SpatialImage, axes: str) -> list[dict[str, str]]:
