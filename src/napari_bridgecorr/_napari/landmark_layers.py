@@ -210,6 +210,22 @@ def set_features(layer: Points, **columns: list[Any]) -> None:
     layer.feature_defaults = {"id": "", "name": "", "enabled": True}
 
 
+def set_feature(layer: Points, landmark_id: str, column: str, value: Any) -> None:
+    """Set one feature of one landmark's point, if it has one here."""
+    if landmark_id not in raw_ids(layer):
+        return
+    default = True if column == "enabled" else ""
+    table = layer.features
+    values = list(table[column]) if column in table else [default] * len(table)
+    row = raw_ids(layer).index(landmark_id)
+    values[row] = value
+    set_features(layer, **{column: values})
+    if column == "enabled":
+        symbols = layer.symbol
+        symbols[row] = "disc" if value else "x"
+        layer.symbol = symbols
+
+
 def set_scale(layer: Points, scale_um: float) -> None:
     """Let one unit of a Points layer of ours be `scale_um`; the points stay where they are."""
     before = float(layer.scale[-1])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Lifeline:
-    """Holds a panel's connections to its session, and its running job, until :meth:`end`.
+    """Holds a panel's connections to its session, and its jobs, until :meth:`end`.
 
     Parameters
     ----------
@@ -29,6 +29,7 @@ class Lifeline:
         self._session = session
         self._connections: list[tuple[SignalInstance, Callable[..., Any]]] = []
         self._job: Job | None = None
+        self._jobs: set[Job] = set()
         self._is_over = False
         session.attach()
 
@@ -50,15 +51,17 @@ class Lifeline:
     def start(self, job: Job) -> None:
         """Begin a job that the end cancels."""
         self._job = job
+        self._jobs = {j for j in self._jobs if j.is_running} | {job}
         job.start()
 
     def end(self) -> None:
-        """Cancel the job and disconnect everything. Safe to call twice."""
+        """Cancel the jobs and disconnect everything. Safe to call twice."""
         if self._is_over:
             return
         self._is_over = True
-        if self._job is not None:
-            self._job.cancel()
+        for job in self._jobs:
+            job.cancel()
+        self._jobs.clear()
         for signal, slot in self._connections:
             signal.disconnect(slot, missing_ok=True)
         self._connections.clear()

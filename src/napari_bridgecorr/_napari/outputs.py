@@ -17,6 +17,7 @@ from ..landmarks import LandmarkSet
 from ..progress import Progress
 from ..resampling import PullSampler, resample
 from ..session import ImageRef, Output, save_session
+from ..transform import Transform
 from ..workflow.files import lacks_scale
 from ..workflow.images import warp
 from ..workflow.replay import new_session
@@ -62,10 +63,26 @@ def warp_in_memory(pair: Pair, channel: int | None, progress: Progress) -> Spati
     ------
     Cancelled
     """
+    return warp_through(pair.fixed, pair.moving, pair.fit.transform, channel, progress)
+
+
+def warp_through(
+    fixed: SpatialImage,
+    moving: SpatialImage,
+    transform: Transform,
+    channel: int | None,
+    progress: Progress,
+) -> SpatialImage:
+    """As :func:`warp_in_memory`, through any transform.
+
+    Raises
+    ------
+    Cancelled
+    """
     from dask.array import from_array
 
     channels = None if channel is None else [channel]
-    moving, grid, transform = pair.moving, pair.fixed.grid, pair.fit.transform
+    grid = fixed.grid
     lazy = resample(moving, transform, grid, channels=channels)
     sampler = PullSampler(moving, transform, grid, channels=channels)
     values = np.empty(lazy.data.shape, sampler.dtype)

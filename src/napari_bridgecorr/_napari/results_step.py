@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Layer, Vectors
+from napari.layers import Vectors
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QHBoxLayout, QLabel
 
 from ..errors import BridgecorrError, SessionError
@@ -18,11 +18,10 @@ from . import outputs
 from .frames import frame_of
 from .jobs import Job, LatestAnswer
 from .landmark_layers import SIDES
-from .layers import image_to_layers, tint_colormap
+from .loading import add_warped
 from .panel_parts import ProgressLine, Step, button, primary
 from .residual_layer import is_residual_layer, residual_arguments, residual_vectors
 from .summary import for_the_window
-from .views import is_shown_upright, show_view
 
 if TYPE_CHECKING:
     from ..fitting import Fit
@@ -153,26 +152,8 @@ class ResultsStep(Step):
             self._session.told.emit(str(error), True)
 
     def _add_warped(self, image: SpatialImage) -> None:
-        viewer, fixed = self._session.viewer, self._session.image_layer("fixed")
-        if viewer is None:
-            return
-        is_upright = fixed is not None and is_shown_upright(fixed)
-        for data, arguments, kind in image_to_layers(image, upright=is_upright):
-            if kind == "image":
-                arguments["colormap"] = tint_colormap(arguments["colormap"])
-                arguments["blending"] = "translucent_no_depth"
-            layer = Layer.create(data, arguments, kind)
-            self._session.add_result(layer)
-            viewer.layers.insert(self._place_below_points(), layer)
-        show_view(self._session, "both")
-        self._session.told.emit(f"{image.name}: added on the fixed image's grid.", False)
-
-    def _place_below_points(self) -> int:
-        """Landmarks and arrows stay on top."""
-        viewer = self._session.viewer
-        assert viewer is not None  # both callers have asked
-        ours = [i for side in SIDES if (i := self._session.point_layer(side)) is not None]
-        return min((viewer.layers.index(i) for i in ours), default=len(viewer.layers))
+        if add_warped(self._session, image):
+            self._session.told.emit(f"{image.name}: added on the fixed image's grid.", False)
 
     # -- residuals -------------------------------------------------------------------------------
 

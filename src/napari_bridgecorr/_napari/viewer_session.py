@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels, Points
@@ -20,7 +21,7 @@ from ..fitting import Fit, FitOptions
 from ..image import SpatialImage
 from ..landmarks import LandmarkSet, Side
 from .frames import ImageTag, tag_of, um_per
-from .landmark_layers import SIDES, assign_ids, points_to_landmarks, raw_ids, set_features, side_of
+from .landmark_layers import SIDES, assign_ids, points_to_landmarks, raw_ids, set_feature, side_of
 from .layers import image_of_layer
 from .live_fit import LiveFit
 
@@ -29,9 +30,20 @@ if TYPE_CHECKING:
     from napari.utils.events import Event
     from napari.viewer import Viewer
 
+    from ..transform import Transform
+
 # one drag or one paste makes many events
 _SETTLE_MS = 40
 _PLACE_EVENTS = ("scale", "translate", "rotate", "shear", "affine", "units")
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedTransform:
+    """A transform that came from a file."""
+
+    name: str
+    transform: Transform
+
 
 _sessions: weakref.WeakKeyDictionary[Any, ViewerSession] = weakref.WeakKeyDictionary()
 
@@ -71,6 +83,7 @@ class ViewerSession:
         self._settle.setInterval(_SETTLE_MS)
         self._fits = LiveFit(self.fit_changed.emit)
         self._results: weakref.WeakSet[Layer] = weakref.WeakSet()
+        self.loaded_transform: LoadedTransform | None = None
 
     # -- being used ------------------------------------------------------------------------------
 
@@ -276,18 +289,8 @@ class ViewerSession:
     def _set_feature(self, landmark_id: str, column: str, value: Any) -> None:
         for side in SIDES:
             layer = self.point_layer(side)
-            if layer is None or landmark_id not in raw_ids(layer):
-                continue
-            default = True if column == "enabled" else ""
-            table = layer.features
-            values = list(table[column]) if column in table else [default] * len(table)
-            row = raw_ids(layer).index(landmark_id)
-            values[row] = value
-            set_features(layer, **{column: values})
-            if column == "enabled":
-                symbols = layer.symbol
-                symbols[row] = "disc" if value else "x"
-                layer.symbol = symbols
+            if layer is not None:
+                set_feature(layer, landmark_id, column, value)
         self._settle.start()
 
     def _read_landmarks(self) -> None:

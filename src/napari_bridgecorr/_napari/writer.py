@@ -1,23 +1,24 @@
-"""napari's writer hooks: landmark pairs as CSV, images with their place in the world."""
+"""napari's writer hooks: landmarks for this program and 3D Slicer, images with their place."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from napari.layers import Layer, Points
 
 from ..errors import WriteError
-from ..io.landmark_files import write_landmarks
-from ..io.writers import write_image
+from ..io.landmark_files import LandmarkOutput, write_landmark_file
+from ..workflow.images import convert
 from .frames import METADATA_KEY, ImageTag
 from .landmark_layers import SIDES, points_to_landmarks, side_of
 from .layers import LayerData, image_of_layer
 
 
 def write_landmark_layers(path: str, layers: list[LayerData]) -> list[str]:
-    """Write one Points layer, or a fixed and a moving one, as a landmark CSV.
+    """Write one Points layer, or a fixed and a moving one, in the format that the name asks for.
+
+    A format of one image (3D Slicer's) takes two layers into two files, one for each side.
 
     Raises
     ------
@@ -41,12 +42,14 @@ def write_landmark_layers(path: str, layers: list[LayerData]) -> list[str]:
     for layer in unknown:  # in the order of the list: the first free side
         free = next(side for side in SIDES if sides[side] is None)
         sides[free] = layer
-    write_landmarks(points_to_landmarks(sides["fixed"], sides["moving"]), place)
-    return [path]
+    marks = points_to_landmarks(sides["fixed"], sides["moving"])
+    given = [side for side in SIDES if sides[side] is not None]
+    output = LandmarkOutput(side=given[0]) if len(given) == 1 else None
+    return [str(p) for p in write_landmark_file(marks, place, output)]
 
 
 def write_image_layers(path: str, layers: list[LayerData]) -> list[str]:
-    """Write image layers: all channels of one image, or one layer.
+    """Write image or labels layers: all channels of one image, or one layer.
 
     Raises
     ------
@@ -62,14 +65,13 @@ def write_image_layers(path: str, layers: list[LayerData]) -> list[str]:
             place, "the layers belong to different images", "save the layers of one image at a time"
         )
     tag = shown[0].metadata.get(METADATA_KEY)
-    if len(shown) < len(image.channels) and isinstance(tag, ImageTag):
-        numbers = sorted(layer.metadata[METADATA_KEY].channel for layer in shown)
-        image = replace(
-            image,
-            levels=tuple(level[:, numbers] for level in image.levels),
-            channels=tuple(image.channels[n] for n in numbers),
-        )
-    write_image(image, place)
+    if (
+        len(shown) < len(image.channels)
+        and isinstance(tag, ImageTag)
+        and not getattr(shown[0], "rgb", False)
+    ):
+        image = image.part(sorted(layer.metadata[METADATA_KEY].channel for layer in shown))
+    convert(image, place)
     return [path]
 
 

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from ..errors import ReadError
 from ..geometry import Orientation, Placement
 from ..geometry.placement import array_directions
 from ..image import DOUBTFUL_SCALE, MISSING_SCALE, SpatialImage
+from ..io.location import Url
 from ..io.registry import open_images, parse_image_path
 from ..progress import Progress, Silent
-
-Kind = Literal["image", "landmarks", "transform"]
-
-
-def kind_of(path: str) -> Kind:
-    return "landmarks" if path.endswith(".csv") else "image"
-
+from .kinds import Kind, kind_of
 
 # their world is the body's; a microscope's is the stage's
 _ANATOMICAL_FORMATS = ("nifti", "analyze", "dicom", "nrrd", "metaimage", "paravision", "bruker")
@@ -39,15 +33,21 @@ class FileContents:
 
     Parameters
     ----------
-    path : Path
+    path : Path or Url
+        For landmarks with the ``#N`` that was given.
     kind : {"image", "landmarks", "transform"}
     images : tuple of SpatialImage
         Every image, or the one that ``#N`` names; none unless `kind` is "image".
     """
 
-    path: Path
+    path: Path | Url
     kind: Kind
     images: tuple[SpatialImage, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Last part of the path or address."""
+        return str(self.path).rstrip("/").rpartition("/")[2] or str(self.path)
 
     @property
     def format_name(self) -> str:
@@ -108,7 +108,7 @@ def open_file(name: str, progress: Progress | None = None) -> FileContents:
     kind = kind_of(name)
     place, number = parse_image_path(name)
     if kind != "image":
-        return FileContents(place, kind)
+        return FileContents(Path(name), kind)
     images = open_images(place)
     progress.advance()
     if number is not None:
