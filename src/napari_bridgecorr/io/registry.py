@@ -20,11 +20,15 @@ from .signature import read_head, signature_of
 # is imported only when its reader is asked.
 _READERS = (
     ("nifti", "NiftiReader"),
+    ("itk_volumes", "NrrdReader"),
+    ("itk_volumes", "MetaImageReader"),
     ("czi", "CziReader"),
     ("ome_zarr", "OmeZarrReader"),
     ("tiff", "TiffReader"),
+    ("pictures", "PictureReader"),
     ("mcd", "McdReader"),
     ("mcd", "ImcTextReader"),
+    ("paravision", "ParaVisionReader"),
 )
 
 

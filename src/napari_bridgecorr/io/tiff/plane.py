@@ -16,6 +16,7 @@ import numpy as np
 
 from ...errors import ReadError, one_line
 from ..lazy import Block
+from ..picture_headers import jpeg2000_header, jpeg_header, png_header
 from .directory import COPY_AGAIN
 from .library import DAMAGED, reopened_page
 
@@ -26,6 +27,12 @@ _JPEG = {6, 7, 34892, 33007}
 # a strip or tile is decoded whole: beyond it memory would not be bounded
 _LARGEST_SEGMENT_BYTES = 256 * 2**20
 _FLOAT_BITS = {16, 32, 64}
+# codecs that believe the stream's own header
+_HEADERS = {
+    7: jpeg_header,
+    **dict.fromkeys((33003, 33004, 33005, 34712), jpeg2000_header),
+    34933: png_header,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +213,8 @@ class Decoder:
                         continue  # a sparse file leaves out tiles without data, and we warned
                     file.seek(int(plane.offsets[index]))
                     data = _exactly(file, count)
-                    if self.compression == 7 and page.jpegheader is None:
-                        _require_jpeg_end(data)
+                    if page.jpegheader is None:
+                        self._require_sane_stream(data)
                     tile = page.decode(data, index, **options)[0]
                     if tile is None:
                         raise ValueError(f"tile {index} is empty")
@@ -219,6 +226,15 @@ class Decoder:
                         (i * high - rows[0], j * wide - columns[0]),
                     )
         return box
+
+    def _require_sane_stream(self, data: bytes) -> None:
+        """Raise ValueError where a tile's own header claims other sizes, or its end is missing."""
+        header_of = _HEADERS.get(self.compression)
+        if header_of is None:
+            return
+        rows, columns = header_of(data).size
+        if rows * columns > 4 * prod(self.segment) + 4096:
+            raise ValueError(f"a tile claims {rows} x {columns} pixels")
 
     def page(self) -> Any:
         """The page that knows how to decode; read again in another process."""
@@ -312,12 +328,6 @@ def _exactly(file: Any, n_bytes: int) -> bytes:
     if len(data) < n_bytes:
         raise ValueError("the file ends before it")
     return data
-
-
-def _require_jpeg_end(data: bytes) -> None:
-    # decoders fill what a cut stream lacks with grey, and say nothing
-    if b"\xff\xd9" not in data[-64:]:
-        raise ValueError("a JPEG tile has no end")
 
 
 def _paste(box: Block, tile: Block, at: tuple[int, int]) -> None:
