@@ -124,7 +124,6 @@ class JpegLevel:
 
     def read(self, starts: tuple[int, ...], stops: tuple[int, ...]) -> NDArray[Any]:
         """The box ``starts <= index < stops``."""
-        self.file.require_unchanged()
         with open_part(self.file) as part:
             raw = part.read(self.position, self.size)
         try:

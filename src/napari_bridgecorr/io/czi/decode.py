@@ -59,7 +59,7 @@ def decode_tile(
         if compression == 0:
             pixels = np.frombuffer(raw, dtype, count=int(np.prod(shape)))
         elif compression in (5, 6):
-            pixels = np.frombuffer(_unzstd(raw, compression, dtype, n_bytes), dtype)
+            pixels = _unzstd(raw, compression, dtype, n_bytes)
         elif compression == 2:
             pixels = np.frombuffer(imagecodecs.lzw_decode(raw, out=n_bytes), dtype)
         elif compression == 4:
@@ -75,7 +75,7 @@ def decode_tile(
     return np.asarray(pixels.reshape(shape))
 
 
-def _unzstd(raw: bytes, compression: int, dtype: np.dtype[Any], n_bytes: int) -> bytes:
+def _unzstd(raw: bytes, compression: int, dtype: np.dtype[Any], n_bytes: int) -> NDArray[Any]:
     apart = False
     if compression == 6:
         # a header of its own length; in it, what was done to the bytes before
@@ -90,9 +90,12 @@ def _unzstd(raw: bytes, compression: int, dtype: np.dtype[Any], n_bytes: int) ->
     if len(found) != n_bytes:
         raise Undecodable(f"{len(found)} bytes came out, not {n_bytes}")
     if apart:
-        halves = np.frombuffer(found, np.uint8).reshape(2, -1)
-        found = np.ascontiguousarray(halves.T).tobytes()
-    return found
+        low, high = np.frombuffer(found, np.uint8).reshape(2, -1)
+        words = high.astype(np.uint16)
+        words <<= 8
+        words |= low
+        return words
+    return np.frombuffer(found, dtype)
 
 
 def encode_zstd(pixels: NDArray[Any], level: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The directory of tiles of a CZI file, and the check of each tile before it is decoded.
+"""The directory of tiles of a CZI file, and the header that each tile repeats.
 
 A damaged file is refused here, before the native library sees it, with words that say what is
 wrong.
@@ -7,8 +7,8 @@ wrong.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -298,81 +298,3 @@ def read_tile_header(path: str, part: FilePart, position: int) -> TileHeader:
     if compression == 0 and data < wanted:
         raise ReadError(path, "a tile holds fewer pixels than it claims", DAMAGED)
     return found
-
-
-@dataclass(eq=False)
-class _Plane:
-    """The tiles of one plane that no reading has needed yet."""
-
-    rows: NDArray[np.intp]
-    corners: NDArray[np.int64] = field(repr=False)
-    """x, y, x end, y end of each."""
-
-
-class TileGuard:
-    """Refuses damaged tiles before the native library meets them.
-
-    libCZI trusts the header that each tile repeats, and a garbled one ends the interpreter. A
-    tile's header is checked once, when a reading first needs it.
-
-    Parameters
-    ----------
-    file : CziFile
-    directory : CziDirectory
-    """
-
-    def __init__(self, file: CziFile, directory: CziDirectory) -> None:
-        self.directory = directory
-        self._file = file
-        self._planes: dict[tuple[tuple[str, int], ...], _Plane] = {}
-
-    def check(
-        self, rectangle: tuple[int, int, int, int], plane: Mapping[str, int], scene: int | None
-    ) -> None:
-        """Check the tiles of one plane (and scene) that meet a rectangle (x, y, w, h).
-
-        Raises
-        ------
-        ReadError
-            If the header of one is damaged.
-        """
-        key = tuple(plane.items()) + (() if scene is None else (("S", scene),))
-        unchecked = self._planes.get(key)
-        if unchecked is None:
-            unchecked = self._planes[key] = self._tiles_of(key)
-        if not unchecked.rows.size:
-            return
-        x, y, w, h = rectangle
-        left, top, right, bottom = unchecked.corners
-        needed = (left < x + w) & (right > x) & (top < y + h) & (bottom > y)
-        rows = unchecked.rows[needed]
-        if not rows.size:
-            return
-        with open_part(self._file) as part:
-            for _ in _headers(self._file.path, part, self.directory.tiles[rows]):
-                pass
-        # replaced, not changed: another thread may be looking at the old one
-        self._planes[key] = _Plane(unchecked.rows[~needed], unchecked.corners[:, ~needed])
-
-    def _tiles_of(self, key: tuple[tuple[str, int], ...]) -> _Plane:
-        tiles = self.directory.tiles
-        needed = np.ones(len(tiles), dtype=bool)
-        for dim, index in key:
-            needed &= (tiles[dim] == index) | (tiles[dim] == ABSENT)
-        t = tiles[needed]
-        corners = np.stack([t["x"], t["y"], t["x"] + t["w"], t["y"] + t["h"]])
-        return _Plane(np.flatnonzero(needed), corners)
-
-
-def _headers(path: str, part: FilePart, tiles: NDArray[np.void]) -> Iterator[TileHeader]:
-    for tile in tiles:
-        header = read_tile_header(path, part, int(tile["position"]))
-        stored = {name: n for name, _, n in header.dims}
-        if (
-            header.pixel_type != tile["pixel_type"]
-            or header.compression != tile["compression"]
-            or stored.get("X") != tile["stored_w"]
-            or stored.get("Y") != tile["stored_h"]
-        ):
-            raise ReadError(path, "a tile is not what the directory says of it", DAMAGED)
-        yield header

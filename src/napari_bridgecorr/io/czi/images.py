@@ -212,7 +212,7 @@ def _lazy(level: _Level, tiles: NDArray[Any]) -> DaskArray:
     tiles = tiles[_ratio(tiles) == level.factor]
     sides = []
     for name in ("stored_h", "stored_w"):
-        side = int(np.median(tiles[name])) if tiles.size else _CHUNK_PX
+        side = int(tiles[name].max()) if tiles.size else _CHUNK_PX
         sides.append(side if _CHUNK_PX // 4 <= side <= _LARGEST_CHUNK_PX else _CHUNK_PX)
     # the three samples of a coloured channel are read together
     of_plane = Counter(c.plane for c in source.scene.layout.channels)

@@ -19,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..pyramid import PROBE_PX, mean_downsample, sampled_at_centres, textured_corner
+from .guard import guard
 from .library import read_pixels
 from .planes import Layout, StoredChannel
 from .segments import CziFile
+from .side_by_side import compose
 
 _STRIP_PX = 2**24
 _WINDOW_PX = 1024
@@ -51,7 +53,11 @@ class CziScene:
         at = self.layout
         rectangle = (at.x + x * factor, at.y + y * factor, w * factor, h * factor)
         plane = {"T": at.first_t + t, "Z": at.first_z + z, **dict(stored.plane)}
-        return read_pixels(self.file, rectangle, plane, self.scene, stored.pixel_type, factor)
+        tiles = guard(self.file).tiles(rectangle, plane, self.scene)
+        found = compose(self.file, tiles, rectangle, stored.pixel_type, factor)
+        if found is None:
+            found = read_pixels(self.file, rectangle, plane, self.scene, stored.pixel_type, factor)
+        return found
 
 
 @dataclass(frozen=True)

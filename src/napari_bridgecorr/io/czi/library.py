@@ -10,7 +10,6 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,11 +17,8 @@ from numpy.typing import NDArray
 from pylibCZIrw import czi
 
 from ...errors import ReadError
-from .directory import TileGuard, read_directory
+from .guard import Rectangle
 from .segments import CziFile
-
-Rectangle = tuple[int, int, int, int]
-"""x, y, width, height in level-0 pixels of the file's own frame."""
 
 LIBRARY_COMPRESSIONS = frozenset({0, 4, 5, 6})
 """Numbers of the codecs that libCZI has."""
@@ -105,18 +101,6 @@ def _damaged(file: CziFile, error: Exception) -> ReadError:
     )
 
 
-@lru_cache(maxsize=_IDLE_READERS)
-def guard(file: CziFile) -> TileGuard:
-    """Directory of a file, and the check of its tiles (kept for the files used last).
-
-    Raises
-    ------
-    ReadError
-        If the directory is damaged.
-    """
-    return TileGuard(file, read_directory(file))
-
-
 def check_opens(file: CziFile) -> None:
     """Raise ReadError unless the library accepts the file."""
     with _POOL.borrow(file):
@@ -131,7 +115,7 @@ def read_pixels(
     pixel_type: str,
     factor: int = 1,
 ) -> NDArray[Any]:
-    """Pixels of a rectangle of one plane.
+    """Pixels of a rectangle of one plane, whose tiles the caller has checked.
 
     Parameters
     ----------
@@ -158,7 +142,6 @@ def read_pixels(
     """
     wanted = (rectangle[3] // factor, rectangle[2] // factor)
     with _POOL.borrow(file) as reader:
-        guard(file).check(rectangle, plane, scene)
         try:
             pixels = reader.read(
                 roi=rectangle,

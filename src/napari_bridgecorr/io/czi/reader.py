@@ -16,8 +16,9 @@ from ..reader import Claim
 from .attachments import embedded_images, time_stamps
 from .decode import COMPRESSIONS
 from .directory import PIXEL_TYPES
+from .guard import guard
 from .images import is_for_tiles, make_image
-from .library import check_opens, guard
+from .library import check_opens
 from .metadata import CziMetadata, parse_metadata
 from .planes import StoredImage, stored_images
 from .segments import MAGIC, CziFile, open_part, read_attachments

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -81,20 +82,35 @@ class FilePart:
 
 
 @contextmanager
-def open_part(file: CziFile) -> Iterator[FilePart]:
-    """The bytes of a file.
+def open_unbuffered(file: CziFile) -> Iterator[FileIO]:
+    """The file, from its beginning, as bytes that are read only when asked for.
 
     Raises
     ------
     ReadError
-        If it cannot be read.
+        If it cannot be read or has changed.
     """
     try:
-        with Path(file.path).open("rb") as stream:
-            size = os.fstat(stream.fileno()).st_size
-            yield FilePart(stream, file.start, file.length or max(0, size - file.start))
+        with Path(file.path).open("rb", buffering=0) as stream:
+            status = os.fstat(stream.fileno())
+            if (status.st_size, status.st_mtime_ns) != (file.size, file.modified_ns):
+                raise ReadError(file.path, "it has changed since it was opened", "open it again")
+            yield stream
     except OSError as error:
         raise ReadError(file.path, str(error), "check that the file can be read") from error
+
+
+@contextmanager
+def open_part(file: CziFile) -> Iterator[FilePart]:
+    """The bytes of a file, or of the one embedded in it that is meant.
+
+    Raises
+    ------
+    ReadError
+        If it cannot be read or has changed.
+    """
+    with open_unbuffered(file) as raw, BufferedReader(raw) as stream:
+        yield FilePart(stream, file.start, file.length or max(0, file.size - file.start))
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,6 @@ class TileLevel:
     def read(self, starts: tuple[int, ...], stops: tuple[int, ...]) -> NDArray[Any]:
         """The box ``starts <= index < stops``; 0 where no tile lies."""
         block = np.zeros([b - a for a, b in zip(starts, stops, strict=True)], self.dtype)
-        self.file.require_unchanged()
         t = self.tiles
         near = _meets(t["x"] - self.layout.x, t["w"], starts[4], stops[4])
         near &= _meets(t["y"] - self.layout.y, t["h"], starts[3], stops[3])
