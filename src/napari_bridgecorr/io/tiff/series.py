@@ -34,6 +34,7 @@ _ROLES: dict[str, Role] = {
     "overview": "slide preview",
     "thumbnail": "slide preview",
 }
+_OME_SCHEMA = "openmicroscopy.org/Schemas/OME"
 # Micro-Manager's summary may announce more planes than were taken, but not a thousand times as many
 _MOST_ANNOUNCED = 1000
 
@@ -113,7 +114,7 @@ def open_tiff(path: Path, *, believe_ome: bool = True) -> TiffContents:
     with opened(path) as tif:
         first = tif.pages.first
         text = first.description
-        is_ome = bool(text) and text.rstrip("\0 \r\n\t").endswith("OME>")
+        is_ome = text.rstrip("\0 \r\n\t").endswith("OME>") or _OME_SCHEMA in text[:4096]
         if is_ome and believe_ome:
             return TiffContents("ome", (), pages, ome_xml=text)
         kind = next((k for k in _KINDS if getattr(tif, f"is_{k}", False)), "plain")
