@@ -85,7 +85,7 @@ class McdAcquisition:
     @property
     def name(self) -> str:
         """The user's name of the region."""
-        return self.fields.get("Description", "").strip() or f"Acquisition {self.number}"
+        return _shown(self.fields.get("Description", "")) or f"Acquisition {self.number}"
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class McdPicture:
     @property
     def name(self) -> str:
         """The user's name of it."""
-        return self.fields.get("Description", "").strip() or f"{self.kind} {self.number}"
+        return _shown(self.fields.get("Description", "")) or f"{self.kind} {self.number}"
 
 
 @dataclass(frozen=True)
@@ -284,6 +284,13 @@ def _contents(elements: _Elements) -> McdContents:
     return McdContents(slides, panoramas, tuple(acquisitions), tuple(faults))
 
 
+def _shown(text: str) -> str:
+    """A name as it was typed, on one line; "" where nothing can be seen of it."""
+    if text.isprintable():
+        return text if text.strip() else ""
+    return _shown("".join(character if character.isprintable() else " " for character in text))
+
+
 def _pictures(kind: str, records: list[dict[str, str]], slide_key: str) -> list[McdPicture]:
     pictures = []
     for record in records:
@@ -316,7 +323,7 @@ def _channels(records: list[dict[str, str]]) -> dict[int, tuple[McdChannel, ...]
         order = whole_number_of(record, "OrderNumber")
         if acquisition is not None and order is not None:
             channel = McdChannel(
-                record.get("ChannelName", "").strip(), record.get("ChannelLabel", "").strip()
+                _shown(record.get("ChannelName", "")), _shown(record.get("ChannelLabel", ""))
             )
             found.setdefault(acquisition, []).append((order, place, channel))
     return {

@@ -113,8 +113,9 @@ def _sides(x: float, y: float) -> tuple[int, int]:
 
 
 def _channel(column: str) -> Channel:
+    column = "".join(character if character.isprintable() else " " for character in column)
     found = _COLUMN.fullmatch(column)
     if found is None:
         return Channel(column.strip() or "unnamed")
-    label, metal = found["label"].strip(), found["metal"]
-    return Channel(label or metal, metal=metal)
+    label, metal = found["label"], found["metal"]
+    return Channel(label if label.strip() else metal, metal=metal)
