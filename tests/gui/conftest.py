@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_bridgecorr.workflow.demo import WrittenPhantom
 
 _HERE = Path(__file__).parent
-_WINDOW_FIXTURES = {"make_napari_viewer", "viewer", "registered", "open_panel"}
+_WINDOW_FIXTURES = {"make_napari_viewer", "viewer", "registered", "open_panel", "open_file_panel"}
 # what we cannot mend: each is raised inside the library that is named
 _THIRD_PARTY = (
     # napari tells of every oblique layer that is sliced in 2-D; the panel offers to show it upright

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import (
     QHBoxLayout,
@@ -79,6 +79,7 @@ class ChannelList(QWidget):
             is_ticked = channels is None or number in channels
             item.setCheckState(Qt.CheckState.Checked if is_ticked else Qt.CheckState.Unchecked)
             item.setToolTip(channel_words(channel))
+            item.setSizeHint(QSize(0, _ROW_PX))
             self.list.addItem(item)
         self.list.blockSignals(False)
         many = len(image.channels) >= _SEARCHED_FROM
@@ -87,7 +88,7 @@ class ChannelList(QWidget):
         self.search.clear()
         self.search.blockSignals(False)
         rows = min(len(image.channels), _MOST_ROWS)
-        self.list.setFixedHeight(rows * max(_ROW_PX, self.list.sizeHintForRow(0)) + 8)
+        self.list.setFixedHeight(rows * _ROW_PX + 8)
         self._count()
         # one channel is no choice
         self.setVisible(len(image.channels) > 1)

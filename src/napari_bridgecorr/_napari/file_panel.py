@@ -86,6 +86,7 @@ class FilePanel(QWidget):
         self.transform = TransformFilePage()
         self.transform.ready.connect(lambda _: self._show_load())
         self.load = primary("Load", "Add what is ticked to the viewer", name="bridgecorr_load")
+        self.load.setEnabled(False)
         self.load.clicked.connect(self.start_load)
         self.message = Message()
         self.next_step = NextStep(self._session, self._lifeline, self.jobs)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from ..image import SpatialImage
 from ..workflow.files import (
     ImageChoice,
-    is_anatomical,
     is_flat,
     n_bytes,
-    orientation_text,
     unknown_axes,
 )
 
@@ -55,12 +55,9 @@ def fact_rows(image: SpatialImage, choice: ImageChoice) -> list[tuple[str, str]]
     """What the details list of an image: label and value."""
     z, y, x = (f"{v + 0.0:.5g}" for v in image.grid.index_to_world[:3, 3])
     rows = [
-        (
-            "Size",
-            f"{size_words(image)} · {image.dtype.name} · {bytes_words(n_bytes(image, choice))}",
-        ),
+        ("Size", size_words(image)),
+        ("Data", f"{image.dtype.name}, {bytes_words(n_bytes(image, choice))}"),
         ("Place", f"first voxel at z {z}, y {y}, x {x} µm"),
-        ("Axes", f"z, y, x run to {orientation_text(image)}" + _body_hint(image)),
     ]
     if len(image.levels) > 1:
         coarsest = " × ".join(str(n) for n in image.grids[-1].shape[1:])
@@ -72,8 +69,12 @@ def fact_rows(image: SpatialImage, choice: ImageChoice) -> list[tuple[str, str]]
 
 def warning_words(text: str) -> str:
     """A reader's warning with the window's remedy instead of the command line's."""
-    text = text.replace("; state it with --spacing z,y,x", ": type it under Voxel size")
     text = text.replace("state it with --spacing z,y,x", "type it under Voxel size")
+    text = re.sub(
+        r"(in um )?with --spacing ([\d.,e+-]+)",
+        lambda m: "under Voxel size: " + m[2].replace(",", ", ") + " µm",
+        text,
+    )
     return text[:1].upper() + text[1:]
 
 
@@ -89,7 +90,3 @@ def load_words(images: tuple[SpatialImage, ...], choices: tuple[ImageChoice, ...
     channels = f", {n_channels} channels" if n_channels > len(wanted) else ""
     size = bytes_words(sum(n_bytes(images[c.number], c) for c in wanted))
     return f"Load {what}{channels}  ({size})"
-
-
-def _body_hint(image: SpatialImage) -> str:
-    return "" if is_anatomical(image) else " (stage)"

@@ -32,6 +32,7 @@ class NextStep(QWidget):
         super().__init__()
         self._session, self._jobs = session, jobs
         self.hint = muted()
+        self.hint.setStyleSheet("color: #d5dbe0; padding: 0px;")
         self.hint.setObjectName("bridgecorr_next_step")
         self.register = button(
             "Register…",
@@ -65,7 +66,7 @@ class NextStep(QWidget):
             text = "Next: pair landmarks and register the images."
         elif n >= 2:
             text = "Next: warp with the loaded transform, or pair landmarks of your own."
-        self.hint.setText(text)
+        self.hint.setText(f"→ {text}" if text else "")
         self.hint.setVisible(bool(text))
         self.register.setVisible(n >= 2)
         has_sides = all(self._session.image_layer(side) is not None for side in SIDES)

@@ -112,7 +112,8 @@ class OrientationLine(QWidget):
         self._custom.setVisible(is_other or (self._custom.isVisible() and chosen != AS_IN_FILE))
         said = ", ".join(direction_word(d, anatomical) for d in turned(self._have, chosen))
         mirrored = " Mirrored: left and right are exchanged." if placement.is_mirrored else ""
-        self._note.setText(f"z, y, x run to {said}.{mirrored}")
+        where = "" if anatomical else "the stage's "
+        self._note.setText(f"The array's z, y, x run to {where}{said}.{mirrored}")
 
     def _show_directions(self, now: Orientation, anatomical: bool) -> None:
         signed = [s + axis for axis in WORLD_AXES for s in ("", "-")]

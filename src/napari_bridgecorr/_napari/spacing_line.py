@@ -110,7 +110,7 @@ class SpacingLine(QWidget):
                 f"Not in the file along {', '.join(missing)}: 1 µm is assumed until you type it."
             )
         elif doubtful:
-            self._say("This voxel size is probably wrong: multiply it, or type the right one.")
+            self._say("If this voxel size is wrong, multiply it here or type the right one.")
         else:
             self._say("")
 
