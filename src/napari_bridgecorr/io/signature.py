@@ -36,7 +36,7 @@ _PREFIXES = (
     (b"\xff\xd8\xff", Signature("JPEG", ".jpg")),
     (b"PK\x03\x04", Signature("ZIP", "")),
     (b"%PDF", Signature("PDF", "")),
-    (b"NRRD", Signature("NRRD", "")),
+    (b"NRRD", Signature("NRRD", ".nrrd")),
 )
 
 
@@ -49,7 +49,7 @@ def signature_of(head: bytes) -> Signature | None:
     if head[344:347] in (b"n+1", b"ni1") or head[4:7] in (b"n+2", b"ni2"):
         return Signature("NIfTI", ".nii")
     if head[128:132] == b"DICM":
-        return Signature("DICOM", "")
+        return Signature("DICOM", ".dcm")
     return None
 
 

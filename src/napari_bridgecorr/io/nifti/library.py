@@ -68,7 +68,9 @@ def _from_analyze(head: NiftiHead) -> tuple[Any, list[str]]:
     header["pixdim"] = old["pixdim"]
     header["pixdim"][0] = 1
     header["magic"] = b"ni2"
-    header["vox_offset"] = int(old["vox_offset"]) if np.isfinite(old["vox_offset"]) else -1
+    offset = float(old["vox_offset"])
+    # -1 is refused later on, with its reason
+    header["vox_offset"] = int(offset) if abs(offset) < 2**62 else -1
     header["scl_slope"] = np.nan if slope is None else slope
     header["scl_inter"] = np.nan if inter is None else inter
     header["xyzt_units"] = _MILLIMETRES
