@@ -120,17 +120,21 @@ def open_tiff(path: Path, *, believe_ome: bool = True) -> TiffContents:
         kind = next((k for k in _KINDS if getattr(tif, f"is_{k}", False)), "plain")
         if kind == "mmstack" and not _is_plausible(tif):
             kind = "plain"
-        if kind != "plain":
+        if kind not in ("plain", "imagej"):
             found = tif.series
             if not found or found[0].kind in ("generic", "uniform"):
                 kind = "plain" if kind != "ndpi" else kind
         notes = dict(tif.imagej_metadata or {}) if tif.is_imagej else {}
         if kind == "shaped":
             notes = dict((tif.shaped_metadata or ({},))[0])
-        if kind == "plain":
-            series = plain_series(
-                path, pages, lambda p: decoder_of(path, page_at(tif, p[1].offset))
-            )
+        hyperstack = _imagej_pages(notes, pages, tif) if kind == "imagej" else None
+        if hyperstack is not None:
+            axes, shape = hyperstack
+            load = _loader(path, tif)
+            level = level_of_pages({i: (path, p) for i, p in enumerate(pages)}, axes, shape, load)
+            series = [_tagged(tif.pages.first, "", (level,), "image")]
+        elif kind == "plain":
+            series = plain_series(path, pages, _loader(path, tif))
         else:
             series = _known_series(path, tif, kind, pages)
         described = describe_vendor(tif, kind, len(series))
@@ -142,6 +146,35 @@ def open_tiff(path: Path, *, believe_ome: bool = True) -> TiffContents:
     if not series:
         raise ReadError(path, "holds no image", COPY_AGAIN)
     return TiffContents(kind, tuple(series), pages, text if is_ome else None, notes)
+
+
+def _loader(path: Path, tif: Any) -> Callable[[Page], Decoder]:
+    return lambda page: decoder_of(path, page_at(tif, page[1].offset))
+
+
+def _imagej_pages(
+    notes: dict[str, Any], pages: Sequence[Directory], tif: Any
+) -> tuple[str, tuple[int, ...]] | None:
+    """Axes and lengths of a hyperstack that has a page per plane, however each is stored.
+
+    None where ImageJ wrote one page before many planes, or its words do not fit the pages.
+    """
+    lengths = {}
+    for axis, key in (("T", "frames"), ("Z", "slices"), ("C", "channels")):
+        length = notes.get(key, 1)
+        if not isinstance(length, int) or length < 1:
+            return None
+        lengths[axis] = length
+    samples = int(tif.pages.first.samplesperpixel)
+    if samples > 1 and lengths["C"] == samples and len(pages) == lengths["T"] * lengths["Z"]:
+        lengths["C"] = 1
+    if prod(lengths.values()) != len(pages) or len(pages) < 2 or pages[0].children:
+        return None
+    # slowest last in ImageJ's word: czt
+    order = str(notes.get("order", "czt")).upper()
+    order = order[::-1] if sorted(order) == ["C", "T", "Z"] else "TZC"
+    kept = [(axis, lengths[axis]) for axis in order if lengths[axis] > 1]
+    return "".join(axis for axis, _ in kept), tuple(n for _, n in kept)
 
 
 def _is_plausible(tif: Any) -> bool:
