@@ -63,7 +63,7 @@ def decode_tile(
         elif compression == 2:
             pixels = np.frombuffer(imagecodecs.lzw_decode(raw, out=n_bytes), dtype)
         elif compression == 4:
-            pixels = imagecodecs.jpegxr_decode(raw)
+            pixels = _blue_first(imagecodecs.jpegxr_decode(raw))
         elif compression == 1:
             pixels = _jpeg_as_stored(raw, shape)
         else:
@@ -113,8 +113,11 @@ def _jpeg_as_stored(raw: bytes, shape: Sequence[int]) -> NDArray[Any]:
     rows, columns, _ = jpeg_size(raw)
     if rows * columns > np.prod(shape):
         raise Undecodable(f"a JPEG of {rows} x {columns} is in a tile of another size")
-    pixels: NDArray[Any] = imagecodecs.jpeg_decode(raw)
-    # colours come out red first, tiles are blue first
+    return _blue_first(imagecodecs.jpeg_decode(raw))
+
+
+def _blue_first(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Colours as tiles have them: they come out of the codecs red first."""
     return pixels[..., ::-1] if pixels.ndim == 3 else pixels
 
 

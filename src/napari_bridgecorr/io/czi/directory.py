@@ -213,6 +213,13 @@ def _check(path: str, tiles: NDArray[np.void], size: int) -> None:
             raise ReadError(path, f"a tile is absurdly thick along {name[1]}", DAMAGED)
     if np.any(tiles["nS"] > 1):
         raise ReadError(path, "a tile belongs to several scenes", "export the scenes from ZEN")
+    n_bytes = tiles["stored_w"].astype(np.float64) * tiles["stored_h"]
+    for number, (_, dtype, samples) in PIXEL_TYPES.items():
+        n_bytes[tiles["pixel_type"] == number] *= np.dtype(dtype).itemsize * samples
+    if n_bytes.max() > _MOST_TILE_BYTES:
+        raise ReadError(path, "a tile claims more pixels than it can hold", DAMAGED)
+    if np.any((tiles["compression"] == 0) & (tiles["position"] + n_bytes > size)):
+        raise ReadError(path, "some of its tiles lie beyond the end of the file", DAMAGED)
     if np.any(tiles["position"] <= 0) or np.any(tiles["position"] + HEADER.size > size):
         raise ReadError(path, "some of its tiles lie beyond the end of the file", DAMAGED)
 

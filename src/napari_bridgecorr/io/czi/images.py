@@ -28,6 +28,8 @@ from .tiles import LinesAsTime, TileLevel
 _CHUNK_PX = 1024
 _LARGEST_CHUNK_PX = 2048
 _CHUNK_BYTES = 2**22
+_LARGEST_MEAN = 64
+"""No level is computed whose pixel is the mean of more than so many squared."""
 _COARSEST_PX = 1024
 """No further level is made of an image that is no longer than this."""
 _MOST_TILES_PAINTED = 2000
@@ -159,7 +161,7 @@ def _levels(
         levels = [_Level(CziLevel(view, m), m) for m in (1, *factors)]
         return tuple(levels), "centre of pixels" if centred else "first pixel"
     levels = [_Level(CziLevel(view))]
-    while longest / levels[-1].factor > 2 * _COARSEST_PX:
+    while longest / levels[-1].factor > 2 * _COARSEST_PX and levels[-1].factor < _LARGEST_MEAN:
         m = 2 * levels[-1].factor
         levels.append(_Level(CziLevel(view, m, stored=False), m))
     return tuple(levels), ""
