@@ -316,7 +316,6 @@ def test_wrong_inputs_of_other_kinds(files: Files, tmp_path: Path, capsys: Outpu
         (["warp", *files.registered(), "-o", str(tmp_path / "o.nii"), "--channel", "red"], "red"),
         (["warp", *files.registered(), "-o", str(tmp_path / "o.nii"), "--time", "4"], "no 4"),
         (["map", str(files.transform), str(files.fixed), "-o", out], "mri.nii.gz"),
-        (["map", str(files.transform), str(files.landmarks), "-o", out], "z_um"),
         (["run", str(files.transform)], "not a bridgecorr session"),
         (["run", str(tmp_path)], "folder"),
         (["demo", str(files.fixed)], "cannot be made"),

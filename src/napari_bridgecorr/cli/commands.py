@@ -17,7 +17,10 @@ from .console import ConsoleProgress, warn
 
 if TYPE_CHECKING:
     from ..fitting import Fit
+    from ..geometry import Grid
+    from ..io.landmark_files import LandmarkFileOptions
     from ..io.transform_files import TransformFile
+    from ..landmarks import LandmarkSet
 
 
 def info(options: Namespace) -> int:
@@ -45,6 +48,10 @@ def info(options: Namespace) -> int:
 
 def convert(options: Namespace) -> int:
     """``bridgecorr convert``."""
+    from ..workflow.kinds import kind_of
+
+    if kind_of(options.path) == "landmarks":
+        return _convert_landmarks(options)
     from ..workflow.images import convert
 
     name = options.path if options.image is None else f"{options.path}#{options.image}"
@@ -60,7 +67,7 @@ def fit(options: Namespace) -> int:
     from ..workflow.landmarks import fit_landmarks
 
     chosen = FitOptions(options.model, parse_smoothing(options.smoothing), options.dimensions)
-    result = fit_landmarks(options.landmarks, options.out, chosen)
+    result = fit_landmarks(options.landmarks, options.out, chosen, _landmark_reading(options))
     for warning in result.warnings:
         warn(warning)
     print(json.dumps(_fit_json(result), indent=1) if options.json else _fit_text(result))
@@ -71,9 +78,17 @@ def map(options: Namespace) -> int:
     """``bridgecorr map``."""
     from ..workflow.landmarks import map_points
 
-    lost = map_points(options.transform, options.points, options.out, inverse=options.inverse)
-    if lost:
-        warn(f"{lost} points could not be mapped and have empty coordinates in {options.out}")
+    result = map_points(
+        options.transform,
+        options.points,
+        options.out,
+        inverse=options.inverse,
+        reading=_points_reading(options),
+    )
+    for warning in result.warnings:
+        warn(warning)
+    if result.n_lost:
+        warn(f"{result.n_lost} points could not be mapped and have no coordinates in {options.out}")
     print(f"wrote {options.out}")
     return 0
 
@@ -101,12 +116,11 @@ def warp(options: Namespace) -> int:
 
 def table(options: Namespace) -> int:
     """``bridgecorr table``."""
-    from ..io.landmark_files import read_landmarks
     from ..voxels import TableOptions
     from ..workflow.tables import tabulate, transform_error
 
     fixed, moving, source = _registered(options)
-    landmarks = read_landmarks(options.landmarks) if options.landmarks else None
+    landmarks = _check_landmarks(options, fixed, moving) if options.landmarks else None
     error = transform_error(source, landmarks)
     if error is None:
         warn(
@@ -193,6 +207,71 @@ def phantom(options: Namespace) -> int:
     for path in made.paths:
         print(f"wrote {path}")
     return 0
+
+
+def _convert_landmarks(options: Namespace) -> int:
+    from ..io.landmark_files import LandmarkOutput, as_output_format
+    from ..workflow.landmarks import convert_landmarks
+
+    reading = _landmark_reading(options)
+    output = LandmarkOutput(
+        as_output_format(options.to),
+        options.out_unit,
+        options.out_moving_unit,
+        options.side,
+        options.out_dimensions,
+        reading.fixed_grid,
+        reading.moving_grid,
+    )
+    result = convert_landmarks(Path(options.path), options.out, reading, output)
+    for warning in result.warnings:
+        warn(warning)
+    for path in result.paths:
+        print(f"wrote {path} ({result.n_landmarks} landmarks)")
+    return 0
+
+
+def _landmark_reading(options: Namespace) -> LandmarkFileOptions:
+    from ..io.landmark_files import LandmarkFileOptions
+
+    return LandmarkFileOptions(
+        options.unit,
+        options.moving_unit,
+        options.moving,
+        options.columns or {},
+        options.__dict__.get("side") or "fixed",
+        _grid(options.fixed_image, options.fixed_spacing),
+        _grid(options.moving_image, options.moving_spacing),
+    )
+
+
+def _points_reading(options: Namespace) -> LandmarkFileOptions:
+    from ..io.landmark_files import LandmarkFileOptions
+
+    grid = _grid(options.image, None)
+    return LandmarkFileOptions(
+        options.unit, columns=options.columns or {}, fixed_grid=grid, moving_grid=grid
+    )
+
+
+def _check_landmarks(options: Namespace, fixed: SpatialImage, moving: SpatialImage) -> LandmarkSet:
+    from ..io.landmark_files import LandmarkFileOptions, read_landmark_file
+
+    reading = LandmarkFileOptions(
+        options.landmarks_unit,
+        moving=options.landmarks_moving,
+        columns=options.landmarks_columns or {},
+        fixed_grid=fixed.grid,
+        moving_grid=moving.grid,
+    )
+    file = read_landmark_file(options.landmarks, reading)
+    for warning in file.warnings:
+        warn(f"{options.landmarks.name}: {warning}")
+    return file.landmarks
+
+
+def _grid(name: str | None, spacing_um: tuple[float, float, float] | None) -> Grid | None:
+    return None if name is None else _open(name, spacing_um).grid
 
 
 def _open(name: str, spacing_um: tuple[float, float, float] | None) -> SpatialImage:

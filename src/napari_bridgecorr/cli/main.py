@@ -87,24 +87,46 @@ def _add_image_commands(commands: Commands) -> None:
     )
     info.add_argument("--spacing", type=_triple, metavar="Z,Y,X", help=_SPACING_HELP)
 
-    convert = _command(commands, "convert", "write an image as pyramidal OME-Zarr 0.5")
-    convert.add_argument("path", metavar="PATH")
-    convert.add_argument("out", metavar="OUT.ome.zarr", type=Path)
+    convert = _command(
+        commands, "convert", "write an image as OME-Zarr, or landmarks for another program"
+    )
+    convert.add_argument("path", metavar="PATH", help="image or landmarks, told by content")
+    convert.add_argument(
+        "out",
+        metavar="OUT",
+        type=Path,
+        help=".ome.zarr for an image; .csv, .fcsv or .mrk.json for landmarks (the last two hold "
+        "one image's points: OUT_fixed and OUT_moving are written)",
+    )
     convert.add_argument("--image", type=int, metavar="N", help="number of the image in the file")
     convert.add_argument("--spacing", type=_triple, metavar="Z,Y,X", help=_SPACING_HELP)
+    _add_landmark_reading(convert)
+    _add_landmark_writing(convert)
 
 
 def _add_landmark_commands(commands: Commands) -> None:
     fit = _command(commands, "fit", "fit a transform to landmark pairs")
-    fit.add_argument("landmarks", metavar="LANDMARKS.csv", type=Path)
+    fit.add_argument("landmarks", metavar="LANDMARKS", type=Path, help=_LANDMARKS_HELP)
     fit.add_argument("-o", "--out", metavar="T.json", type=Path, required=True)
     _add_model(fit)
+    _add_landmark_reading(fit)
     fit.add_argument("--json", action="store_true", help="print the diagnostics as JSON")
 
     map_ = _command(commands, "map", "map points through a transform")
     map_.add_argument("transform", metavar="T.json", type=Path)
-    map_.add_argument("points", metavar="POINTS.csv", type=Path, help="columns z_um,y_um,x_um")
-    map_.add_argument("-o", "--out", metavar="OUT.csv", type=Path, required=True)
+    map_.add_argument(
+        "points",
+        metavar="POINTS",
+        type=Path,
+        help="CSV with the columns z_um,y_um,x_um (others are carried through), or points of any "
+        "landmark format",
+    )
+    map_.add_argument(
+        "-o", "--out", metavar="OUT", type=Path, required=True, help=".csv, .fcsv or .mrk.json"
+    )
+    map_.add_argument("--unit", metavar="UNIT", help=_UNIT_HELP)
+    map_.add_argument("--columns", type=_columns, metavar="KEY=COLUMN,...", help=_COLUMNS_HELP)
+    map_.add_argument("--image", metavar="IMAGE", help="the points' image, for --unit px")
     map_.add_argument("--inverse", action="store_true", help="map moving points to fixed ones")
 
 
@@ -154,9 +176,19 @@ def _add_registered_commands(commands: Commands) -> None:
     )
     table.add_argument(
         "--landmarks",
-        metavar="LANDMARKS.csv",
+        metavar="LANDMARKS",
         type=Path,
-        help="check landmarks: give the error of a transform that brings none",
+        help="check landmarks, in any format: give the error of a transform that brings none",
+    )
+    table.add_argument(
+        "--landmarks-moving",
+        metavar="FILE",
+        type=Path,
+        help="their moving points, where LANDMARKS holds the fixed image's only",
+    )
+    table.add_argument("--landmarks-unit", metavar="UNIT", help=_UNIT_HELP)
+    table.add_argument(
+        "--landmarks-columns", type=_columns, metavar="KEY=COLUMN,...", help=_COLUMNS_HELP
     )
     table.add_argument(
         "--spacing",
@@ -223,12 +255,73 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_landmark_reading(parser: argparse.ArgumentParser) -> None:
+    """What a landmark file of another program leaves open."""
+    group = parser.add_argument_group("landmark files of other programs")
+    group.add_argument(
+        "--moving",
+        metavar="FILE",
+        type=Path,
+        help="the moving image's points, where LANDMARKS holds the fixed image's only (3D Slicer, "
+        "napari); paired by name, else by order; FILE#N takes list N of a .mrk.json",
+    )
+    group.add_argument("--unit", metavar="UNIT", help=_UNIT_HELP)
+    group.add_argument(
+        "--moving-unit", metavar="UNIT", help="the same for moving points, where it differs"
+    )
+    group.add_argument("--columns", type=_columns, metavar="KEY=COLUMN,...", help=_COLUMNS_HELP)
+    for side in ("fixed", "moving"):
+        group.add_argument(
+            f"--{side}-image",
+            metavar="IMAGE",
+            help=f"the {side} image: needed for px, and for BigWarp where it is rotated or does "
+            "not start at zero",
+        )
+        group.add_argument(f"--{side}-spacing", type=_triple, metavar="Z,Y,X", help=_SPACING_HELP)
+
+
+def _add_landmark_writing(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("landmarks to other programs")
+    group.add_argument(
+        "--to",
+        choices=["bridgecorr", "bigwarp", "napari"],
+        help="which CSV (default: bridgecorr); moving points come first in BigWarp's, one file a "
+        "side is written for napari, in um",
+    )
+    group.add_argument(
+        "--out-unit", metavar="UNIT", help="calibrated unit of BigWarp's images: um, mm, ... or px"
+    )
+    group.add_argument(
+        "--out-moving-unit", metavar="UNIT", help="the same for the moving image, if it differs"
+    )
+    group.add_argument(
+        "--side",
+        choices=["fixed", "moving"],
+        help="one image's points only: take LANDMARKS for this one's, write this one's",
+    )
+    group.add_argument(
+        "--out-dimensions",
+        type=int,
+        choices=[2, 3],
+        default=3,
+        help="2 leaves z out of BigWarp's file, for flat images",
+    )
+
+
 def _add_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fixed", metavar="FIXED", required=True)
     parser.add_argument("--moving", metavar="MOVING", required=True)
     parser.add_argument("--transform", metavar="T.json", type=Path, required=True)
     parser.add_argument("--fixed-spacing", type=_triple, metavar="Z,Y,X", help=_SPACING_HELP)
     parser.add_argument("--moving-spacing", type=_triple, metavar="Z,Y,X", help=_SPACING_HELP)
+
+
+def _columns(text: str) -> dict[str, str]:
+    """``fixed_x=X1,fixed_y=Y1`` as a mapping."""
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(key.strip() and equals and value.strip() for key, equals, value in pairs):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form x=COLUMN,y=COLUMN,...")
+    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def _triple(text: str) -> tuple[float, float, float]:
@@ -242,4 +335,17 @@ def _triple(text: str) -> tuple[float, float, float]:
     return values[0], values[1], values[2]
 
 
+_LANDMARKS_HELP = (
+    "landmarks CSV, BigWarp CSV, 3D Slicer .fcsv or .mrk.json, napari points CSV, or any CSV with "
+    "a header"
+)
+_UNIT_HELP = (
+    "unit of the coordinates, asked for where the file states none (BigWarp, napari, plain CSV): "
+    "um, mm, nm, ... or px"
+)
+_COLUMNS_HELP = (
+    "which column of a plain CSV is what, where its name does not tell: keys fixed_z, fixed_y, "
+    "fixed_x, moving_z, moving_y, moving_x, or z, y, x for the points of one image; name, id, "
+    "enabled"
+)
 _SPACING_HELP = "voxel size in um where the file has none"

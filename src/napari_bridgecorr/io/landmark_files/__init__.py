@@ -32,12 +32,14 @@ back from every format exactly as they were, except through ``"px"``.
 from .files import (
     LandmarkOutput,
     OutputFormat,
+    as_output_format,
     format_to_write,
     points_of,
     read_landmark_file,
     read_landmarks,
     read_points_file,
     write_landmark_file,
+    write_points_file,
 )
 from .model import (
     ONE_SIDED,
@@ -51,7 +53,14 @@ from .model import (
 from .own_csv import LANDMARK_COLUMNS
 from .own_csv import write_own_csv as write_landmarks
 from .pairing import pair_points
-from .points_csv import POINT_COLUMNS, PointTable, read_points, write_points
+from .points_csv import (
+    POINT_COLUMNS,
+    PointTable,
+    iter_points,
+    read_points,
+    write_point_chunks,
+    write_points,
+)
 from .recognise import landmark_format_of
 
 __all__ = [
@@ -67,7 +76,9 @@ __all__ = [
     "OutputFormat",
     "PointFile",
     "PointTable",
+    "as_output_format",
     "format_to_write",
+    "iter_points",
     "landmark_format_of",
     "pair_points",
     "points_of",
@@ -77,5 +88,7 @@ __all__ = [
     "read_points_file",
     "write_landmark_file",
     "write_landmarks",
+    "write_point_chunks",
     "write_points",
+    "write_points_file",
 ]

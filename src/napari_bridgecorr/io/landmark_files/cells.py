@@ -101,7 +101,7 @@ class Cells:
             yield line, cells
 
 
-def read_cells(path: Path, separators: str = ",;\t") -> Cells:
+def read_cells(path: Path, separators: str = ",;\t", most_bytes: int = _MOST_BYTES) -> Cells:
     """Read and decode a text table.
 
     Parameters
@@ -109,13 +109,14 @@ def read_cells(path: Path, separators: str = ",;\t") -> Cells:
     path : Path
     separators : str
         Signs that may stand between cells; the first line decides.
+    most_bytes : int
 
     Raises
     ------
     ReadError
         If it is missing, no file, not text, empty, or larger than any table of landmarks.
     """
-    text, warnings = read_text(path)
+    text, warnings = read_text(path, most_bytes)
     return cells_of(path, text, separators, warnings)
 
 
@@ -228,12 +229,12 @@ class Numbers:
     def __init__(self, cells: Cells) -> None:
         self._path = cells.path
         self._comma_separates = cells.separator == ","
-        self._seen: set[str] = set()
+        self._seen_comma = self._seen_point = False
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was assumed about the decimal sign."""
-        if "," in self._seen:
+        if self._seen_comma:
             return ("its commas were read as decimal signs (1,5 is one and a half)",)
         return ()
 
@@ -246,18 +247,21 @@ class Numbers:
             If it is none.
         """
         number = cell.strip()
-        signs = {s for s in ".," if s in number}
-        if "," in signs and self._comma_separates:
-            raise self._fault(line, cell, "is not a number", "use a point as decimal sign")
-        self._seen |= signs
-        if len(self._seen) > 1:
-            raise self._fault(
-                line,
-                cell,
-                "leaves open which sign is the decimal one: the table has points and commas",
-                "save it without thousands separators, with points as decimal sign",
-            )
-        number = number.replace(",", ".")
+        if "," in number:
+            if self._comma_separates:
+                raise self._fault(line, cell, "is not a number", "use a point as decimal sign")
+            self._seen_comma = True
+        if "." in number:
+            self._seen_point = True
+        if self._seen_comma:
+            if self._seen_point:
+                raise self._fault(
+                    line,
+                    cell,
+                    "leaves open which sign is the decimal one: the table has points and commas",
+                    "save it without thousands separators, with points as decimal sign",
+                )
+            number = number.replace(",", ".")
         try:
             value = float(number)
         except ValueError as error:

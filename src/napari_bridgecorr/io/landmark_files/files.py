@@ -22,10 +22,10 @@ from .model import (
     PointFile,
 )
 from .napari_csv import read_napari_csv, write_napari_csv
-from .own_csv import is_own_header, read_own_csv, write_own_csv
+from .own_csv import is_own_header, read_own_csv, refuse_too_many_lines, write_own_csv
 from .pairing import one_sided, pair_points
 from .plain_csv import layout_of, read_plain_pairs, read_plain_points
-from .recognise import landmark_format_of, table_format
+from .recognise import is_image_header, landmark_format_of, table_format
 from .slicer_fcsv import read_fcsv, write_fcsv
 from .slicer_json import read_mrk_json, write_mrk_json
 from .slicer_table import read_slicer_table
@@ -86,7 +86,7 @@ def read_landmark_file(path: Path, options: LandmarkFileOptions | None = None) -
         One line: what is wrong with which file, and what to do.
     """
     options = options or LandmarkFileOptions()
-    place, _ = parse_image_path(path)
+    place, _ = _split(path)
     if options.moving is None:
         found = _read(path, options, options.side)
         if isinstance(found, LandmarkFile):
@@ -97,7 +97,7 @@ def read_landmark_file(path: Path, options: LandmarkFileOptions | None = None) -
         )
         marks = one_sided(found.points, options.side)
         return LandmarkFile(marks, found.format, (*found.warnings, said))
-    paths = (place, parse_image_path(options.moving)[0])
+    paths = (place, _split(options.moving)[0])
     fixed = _one_sided(path, options, "fixed")
     moving = _one_sided(options.moving, options, "moving")
     marks, said_of_pairs = pair_points(fixed.points, moving.points, paths)
@@ -182,6 +182,29 @@ def write_landmark_file(
     return tuple(written)
 
 
+def write_points_file(points: Sequence[NamedPoint], path: Path) -> None:
+    """Write the points of one image for 3D Slicer, in the format that the name asks for.
+
+    Raises
+    ------
+    WriteError
+    """
+    form = format_to_write(path)
+    if form not in ("slicer_fcsv", "slicer_json"):
+        raise WriteError(path, "its ending names no file of 3D Slicer", "use .fcsv or .mrk.json")
+    _write_points(points, path, form)
+
+
+def as_output_format(program: str | None) -> OutputFormat | None:
+    """CSV of a program: "bridgecorr", "bigwarp" or "napari"."""
+    formats: dict[str, OutputFormat] = {
+        "bridgecorr": "bridgecorr_csv",
+        "bigwarp": "bigwarp_csv",
+        "napari": "napari_csv",
+    }
+    return None if program is None else formats[program]
+
+
 def format_to_write(path: Path) -> OutputFormat:
     """Format that a name asks for."""
     name = path.name.lower()
@@ -203,6 +226,13 @@ def path_of_side(path: Path, side: Side) -> Path:
     return path.with_name(f"{path.name}_{side}")
 
 
+def _split(path: Path) -> tuple[Path, int | None]:
+    place, number = parse_image_path(path)
+    if not isinstance(place, Path):
+        raise ReadError(str(path), "landmarks are not read from the web", "download the file first")
+    return place, number
+
+
 def _one_sided(path: Path, options: LandmarkFileOptions, side: Side) -> PointFile:
     found = _read(path, options, side)
     if isinstance(found, LandmarkFile):
@@ -213,13 +243,16 @@ def _one_sided(path: Path, options: LandmarkFileOptions, side: Side) -> PointFil
 
 
 def _read(path: Path, options: LandmarkFileOptions, side: Side) -> LandmarkFile | PointFile:
-    place, number = parse_image_path(path)
+    place, number = _split(path)
     form = landmark_format_of(place)
     if form == "slicer_json" or (form is None and place.suffix.lower() == ".json"):
         return read_mrk_json(place, number)
+    if number:
+        raise ReadError(path, f"it has no list number {number}", "leave #N out: it holds one list")
     if form == "slicer_fcsv" or (form is None and place.suffix.lower() == ".fcsv"):
         return read_fcsv(place)
     cells = read_cells(place)
+    refuse_too_many_lines(place, cells.text)
     form = table_format(cells)
     if options.columns:
         form = "plain_csv"
@@ -232,6 +265,8 @@ def _read(path: Path, options: LandmarkFileOptions, side: Side) -> LandmarkFile 
     if form == "napari_csv":
         return read_napari_csv(cells, options, side)
     header = [c.strip() for c in next(cells.rows(), (0, [""]))[1]]
+    if is_image_header(header):
+        raise ReadError(path, "it is the image of a mass cytometer", "open it as an image")
     if layout_of(header, options.columns, place).has_pairs:
         return read_plain_pairs(cells, options)
     if is_own_header(header):

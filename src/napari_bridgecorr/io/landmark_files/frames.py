@@ -151,8 +151,8 @@ def _starts_at_zero(grid: Grid) -> bool:
 
 
 def _point(values: Iterable[float]) -> Point:
-    z, y, x = (float(v) for v in values)
-    if not all(math.isfinite(v) for v in (z, y, x)):
+    z, y, x = map(float, values)
+    if not (math.isfinite(z) and math.isfinite(y) and math.isfinite(x)):
         raise GeometryError("a coordinate is too large")
     return z, y, x
 

@@ -28,7 +28,7 @@ ONE_SIDED: frozenset[LandmarkFormat] = frozenset(
 # formats that state no unit of length: it must be given
 WITHOUT_UNIT: frozenset[LandmarkFormat] = frozenset(("bigwarp_csv", "napari_csv", "plain_csv"))
 # more is a mislabelled table, not what people click; `map` takes points without limit
-MOST_LANDMARKS = 200_000
+MOST_LANDMARKS = 100_000
 
 
 @dataclass(frozen=True)

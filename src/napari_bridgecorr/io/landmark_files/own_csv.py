@@ -93,6 +93,16 @@ def as_set(path: Path, found: list[Landmark]) -> LandmarkSet:
         raise ReadError(path, str(error).split(";")[0], "give every landmark its own id") from error
 
 
+def refuse_too_many_lines(path: Path, text: str) -> None:
+    """The same before any line is read: blank lines and lines of names may be half of them.
+
+    Raises
+    ------
+    ReadError
+    """
+    refuse_too_many(path, max(text.count("\n"), text.count("\r")) // 2)
+
+
 def refuse_too_many(path: Path, n_landmarks: int) -> None:
     """Stop reading a table that no one clicked.
 

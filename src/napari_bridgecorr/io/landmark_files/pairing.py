@@ -40,20 +40,16 @@ def pair_points(
         If they must be paired one after the other and are not equally many.
     """
     names = f"{paths[0].name} and {paths[1].name}"
-    for key in (_id_of, _name_of):
-        if not (_is_unique(fixed, key) and _is_unique(moving, key)):
-            continue
-        partner = {key(p): p for p in moving}
-        shared = {key(p) for p in fixed if key(p) in partner}
-        if not shared:
-            continue
-        rows: list[Pair] = [(p, partner.get(key(p))) for p in fixed]
-        rows += [(None, p) for p in moving if key(p) not in shared]
-        alone = len(rows) - len(shared)
-        if alone:
+    if _is_unique(fixed, _id_of) and _is_unique(moving, _id_of):
+        return _set(_matched(fixed, moving, _id_of)), ()
+    if _is_unique(fixed, _name_of) and _is_unique(moving, _name_of):
+        rows = _matched(fixed, moving, _name_of)
+        alone = sum(None in row for row in rows)
+        if not alone:
+            return _set(rows), ()
+        if alone < len(rows):
             said = f"{alone} of the {len(rows)} points of {names} have no counterpart of their name"
             return _set(rows), (said + " and are half pairs",)
-        return _set(rows), ()
     if len(fixed) != len(moving):
         raise ReadError(
             paths[1],
@@ -92,6 +88,15 @@ def unique_ids(wanted: Iterable[str]) -> list[str]:
         given.add(identity)
         found.append(identity)
     return found
+
+
+def _matched(
+    fixed: Sequence[NamedPoint], moving: Sequence[NamedPoint], key: Callable[[NamedPoint], str]
+) -> list[Pair]:
+    partner = {key(p): p for p in moving}
+    ours = {key(p) for p in fixed}
+    rows: list[Pair] = [(p, partner.get(key(p))) for p in fixed]
+    return rows + [(None, p) for p in moving if key(p) not in ours]
 
 
 def _set(rows: Sequence[Pair]) -> LandmarkSet:

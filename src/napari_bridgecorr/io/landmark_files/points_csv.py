@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ReadError
-from ..atomic import write_text
-from .cells import Cells, Numbers, read_cells, row_text
+from ..atomic import replacing
+from .cells import Numbers, read_cells, row_text
 
 POINT_COLUMNS = ("z_um", "y_um", "x_um")
+# the text is held in memory, its numbers are not
+_MOST_BYTES = 1_000_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +47,22 @@ def read_points(path: Path) -> PointTable:
     ReadError
         If a column is missing or a cell is not a number; the message names the line.
     """
-    return read_point_table(read_cells(path))
+    chunks = list(iter_points(path))
+    return PointTable(
+        np.concatenate([c.points_um for c in chunks]),
+        chunks[0].header,
+        tuple(row for c in chunks for row in c.rows),
+    )
 
 
-def read_point_table(cells: Cells) -> PointTable:
-    """The same from cells that were read."""
-    path = cells.path
+def iter_points(path: Path, rows_per_chunk: int = 100_000) -> Iterator[PointTable]:
+    """The same table by and by; at least one part.
+
+    Raises
+    ------
+    ReadError
+    """
+    cells = read_cells(path, most_bytes=_MOST_BYTES)
     header, rows = cells.table()
     missing = [c for c in POINT_COLUMNS if c not in header]
     if missing:
@@ -57,17 +71,18 @@ def read_point_table(cells: Cells) -> PointTable:
         )
     at = [header.index(c) for c in POINT_COLUMNS]
     numbers = Numbers(cells)
-    points = []
-    carried = []
-    for line, row in rows:
-        point = numbers.point(line, [row[i] for i in at], "point")
-        if point is None:
-            raise ReadError(path, f"line {line} has no coordinates", "fill or delete the line")
-        points.append(point)
-        carried.append(tuple(row))
-    return PointTable(
-        np.array(points, dtype=np.float64).reshape(-1, 3), tuple(header), tuple(carried)
-    )
+    empty = True
+    while chunk := list(islice(rows, rows_per_chunk)):
+        points = np.empty((len(chunk), 3))
+        for i, (line, row) in enumerate(chunk):
+            point = numbers.point(line, [row[place] for place in at], "point")
+            if point is None:
+                raise ReadError(path, f"line {line} has no coordinates", "fill or delete the line")
+            points[i] = point
+        yield PointTable(points, tuple(header), tuple(tuple(row) for _, row in chunk))
+        empty = False
+    if empty:
+        yield PointTable(np.empty((0, 3)), tuple(header), ())
 
 
 def write_points(table: PointTable, points_um: NDArray[np.float64], path: Path) -> None:
@@ -75,11 +90,23 @@ def write_points(table: PointTable, points_um: NDArray[np.float64], path: Path) 
 
     A point that could not be mapped (NaN) has empty cells.
     """
-    lines = [row_text(table.header)]
-    at = [table.header.index(c) for c in POINT_COLUMNS]
-    for cells, point in zip(table.rows, points_um, strict=True):
-        changed = list(cells)
-        for i, value in zip(at, point, strict=True):
-            changed[i] = repr(float(value)) if math.isfinite(value) else ""
-        lines.append(row_text(changed))
-    write_text(path, "".join(lines))
+    write_point_chunks([(table, points_um)], path)
+
+
+def write_point_chunks(
+    chunks: Iterable[tuple[PointTable, NDArray[np.float64]]], path: Path
+) -> None:
+    """The same for the parts of a table, each written before the next is asked for (atomically)."""
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        for number, (table, points_um) in enumerate(chunks):
+            if not number:
+                file.write(row_text(table.header))
+            at = [table.header.index(c) for c in POINT_COLUMNS]
+            for cells, point in zip(table.rows, points_um, strict=True):
+                changed = list(cells)
+                for i, value in zip(at, point, strict=True):
+                    changed[i] = repr(float(value)) if math.isfinite(value) else ""
+                file.write(row_text(changed))

@@ -18,7 +18,6 @@ from .slicer_json import is_markups_head
 from .slicer_table import slicer_table_frame
 
 _HEAD_BYTES = 65_536
-# the text export of a mass cytometer is an image: its X and Y are pixels, one line each
 _IMAGE_COLUMNS = {"Start_push", "End_push"}
 
 
@@ -79,7 +78,7 @@ def table_format(cells: Cells) -> LandmarkFormat | None:
     if first is None:
         return None
     header = [c.strip() for c in first[1]]
-    if not _IMAGE_COLUMNS.isdisjoint(header):
+    if is_image_header(header):
         return None
     if is_bigwarp_row(header):
         return "bigwarp_csv"
@@ -95,3 +94,8 @@ def table_format(cells: Cells) -> LandmarkFormat | None:
     if layout.has_pairs or layout.has_points:
         return "plain_csv"
     return None
+
+
+def is_image_header(header: list[str]) -> bool:
+    """Whether a table is the text export of a mass cytometer: an image, one pixel a line."""
+    return not _IMAGE_COLUMNS.isdisjoint(header)

@@ -17,7 +17,7 @@ from ..atomic import write_text
 from .anatomical_points import mm_texts, point_from_texts
 from .cells import Cells, Numbers, read_text, row_text
 from .model import NamedPoint, PointFile
-from .own_csv import refuse_too_many
+from .own_csv import refuse_too_many, refuse_too_many_lines
 
 _COLUMNS = "id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID"
 _SLICER_3_COLUMNS = "label,x,y,z,sel,vis"
@@ -50,6 +50,7 @@ def read_fcsv(path: Path) -> PointFile:
         If it is no such file; the message names the line.
     """
     text, assumed = read_text(path)
+    refuse_too_many_lines(path, text)
     warnings = list(assumed)
     facts: dict[str, str] = {}
     rows: list[tuple[int, list[str]]] = []
@@ -92,8 +93,15 @@ def write_fcsv(points: Sequence[NamedPoint], path: Path) -> None:
         selected = "1" if p.enabled else "0"
         cells = [p.id, x, y, z, "0", "0", "0", "1", "1", selected, "0", p.name, "", ""]
         # a record is one line here, whatever its quotes say
-        lines.append(row_text([" ".join(_LINE_END.split(c)) for c in cells]))
+        line = row_text([" ".join(_LINE_END.split(c)) for c in cells])
+        lines.append(line if line[0] != "#" else _quoted_first(line))
     write_text(path, "".join(lines))
+
+
+def _quoted_first(line: str) -> str:
+    """A line that would be a comment, which a quoted first cell is not."""
+    first, comma, rest = line.partition(",")
+    return f'"{first}"{comma}{rest}'
 
 
 def _cells(path: Path, number: int, line: str) -> list[str]:

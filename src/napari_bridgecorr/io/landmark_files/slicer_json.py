@@ -59,6 +59,7 @@ def read_mrk_json(path: Path, number: int | None = None) -> PointFile:
         If it is no such file, or it has several lists and none is chosen.
     """
     text, assumed = read_text(path, _MOST_BYTES)
+    refuse_too_many(path, text.count('"position"') // 2)
     markups = _markups(path, text)
     chosen = _chosen(path, markups, number)
     markup = markups[chosen]
