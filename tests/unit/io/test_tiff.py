@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +257,53 @@ def test_labels_are_not_averaged(tmp_path: Path) -> None:
     write_ome_tiff(make_image(pixels, metadata={"is_label": True}), tmp_path / "a.ome.tif")
     level = read(tmp_path / "a.ome.tif").levels[1].compute()
     assert set(np.unique(level)) == {7, 1000}
+
+
+def as_labels(pixels: np.ndarray) -> SpatialImage:
+    image = make_image(pixels)
+    return replace(image, source=replace(image.source, role="labels"))
+
+
+def test_labels_stay_labels(tmp_path: Path) -> None:
+    pixels = np.where(noise(1, 1, 2, 16, 2100) > 120, 70_000, 2**31 + 5).astype(np.uint64)
+    write_ome_tiff(as_labels(pixels), tmp_path / "a.ome.tif")
+    image = read(tmp_path / "a.ome.tif")
+    assert image.source.role == "labels"
+    assert image.is_labels
+    assert image.dtype == np.uint32
+    assert_array_equal(image.data.compute(), pixels)
+    assert len(image.levels) == 3
+    for level in image.levels[1:]:
+        assert set(np.unique(level.compute())) == {70_000, 2**31 + 5}
+    write_ome_tiff(make_image(pixels.astype(np.uint32)), tmp_path / "b.ome.tif")
+    assert not read(tmp_path / "b.ome.tif").is_labels
+    pixels[0, 0, 1, 5, 5] = 2**32
+    with pytest.raises(WriteError, match="4294967296, which OME-TIFF cannot hold"):
+        write_ome_tiff(as_labels(pixels), tmp_path / "c.ome.tif")
+    assert not (tmp_path / "c.ome.tif").exists()
+
+
+def test_other_programs_find_the_place(tmp_path: Path) -> None:
+    """Without our annotation the planes' positions say the same of an image that is not turned."""
+    matrix = np.diag([2, 0.5, 0.25, 1.0])
+    matrix[:3, 3] = [10, -20, 1 / 3]
+    write_ome_tiff(make_image(noise(2, 2, 3, 20, 30), matrix), tmp_path / "a.ome.tif")
+    with tifffile.TiffFile(tmp_path / "a.ome.tif") as tif:
+        text = (tif.ome_metadata or "").replace("napari-bridgecorr/", "other/")
+        pixels = tif.asarray()
+    assert text.count("<Plane ") == 12
+    options: dict[str, Any] = {"photometric": "minisblack", "metadata": None}
+    tifffile.imwrite(tmp_path / "b.ome.tif", pixels, description=text.encode(), **options)
+    assert_allclose(read(tmp_path / "b.ome.tif").grid.index_to_world, matrix, rtol=0, atol=1e-12)
+
+
+def test_wavelengths_survive(tmp_path: Path) -> None:
+    image = make_image(noise(1, 1, 1, 20, 30))
+    channel = Channel("x", None, excitation_nm=405.0, emission_nm=460.5)
+    write_ome_tiff(replace(image, channels=(channel,)), tmp_path / "a.ome.tif")
+    (again,) = read(tmp_path / "a.ome.tif").channels
+    assert again.excitation_nm == pytest.approx(405, rel=1e-12)
+    assert again.emission_nm == pytest.approx(460.5, rel=1e-12)
 
 
 def test_rescaling_by_another_program_wins_over_our_note(tmp_path: Path) -> None:

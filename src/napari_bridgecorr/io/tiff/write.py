@@ -51,7 +51,7 @@ def write_ome_tiff(image: SpatialImage, path: Path, progress: Progress = _SILENT
     """
     if not path.name.lower().endswith((".tif", ".tiff")):
         raise WriteError(path, "is no TIFF name", "let it end in .ome.tif")
-    dtype = _written_dtype(image.dtype)
+    dtype = _written_dtype(image)
     try:
         xml = compose_ome(
             name=image.name,
@@ -88,7 +88,10 @@ def write_ome_tiff(image: SpatialImage, path: Path, progress: Progress = _SILENT
         write_levels(temporary, levels, dtype, tile, xml, is_large)
 
 
-def _written_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def _written_dtype(image: SpatialImage) -> np.dtype[Any]:
+    dtype = image.dtype
+    if image.is_labels and dtype.kind in "iu" and dtype.itemsize == 8:
+        return np.dtype(np.uint32)  # OME-TIFF ends there; nobody has more objects
     if dtype.kind == "b":
         return np.dtype(np.uint8)
     return np.dtype(np.float32) if dtype == np.float16 else dtype.newbyteorder("<")
@@ -148,13 +151,28 @@ def _full_tiles(
         for t in range(n_t):
             for start, stop in z_slabs(image.data):
                 for low, high in spans(ny, most if stop - start == 1 else ny):
-                    box = compute(image.data[t, c, start:stop, low:high]).astype(dtype, copy=False)
+                    box = compute(image.data[t, c, start:stop, low:high])
+                    _require_fit(image, box, dtype)
+                    box = box.astype(dtype, copy=False)
                     for plane in box:
                         for first, last in spans(plane.shape[0], piece):
                             for level in reduced:
                                 level.add(plane[None, first:last], is_label)
                         yield from _tiles_of(plane, tile)
                 progress.advance(stop - start)
+
+
+def _require_fit(image: SpatialImage, box: Block, dtype: np.dtype[Any]) -> None:
+    """Raise WriteError if labels are lost by writing them as `dtype`."""
+    if box.dtype.kind not in "iu" or dtype.itemsize >= box.dtype.itemsize:
+        return
+    limits = np.iinfo(dtype)
+    if box.size and (box.min() < limits.min or box.max() > limits.max):
+        raise WriteError(
+            image.source.path,
+            f"has labels from {box.min()} to {box.max()}, which OME-TIFF cannot hold",
+            "write it as NIfTI or OME-Zarr",
+        )
 
 
 def _tiles_of(plane: Block, tile: tuple[int, int]) -> Iterator[Block]:
