@@ -131,7 +131,7 @@ def spline_jacobian(
 
 @parallel
 def field_values(index: FloatArray, field: NDArray[Any]) -> FloatArray:
-    """Trilinear values (n, 3) of a (3, z, y, x) field at fractional indices; NaN beyond the voxels."""
+    """Trilinear values (n, 3) of a (3, z, y, x) field at fractional indices; NaN beyond."""
     n = index.shape[0]
     out = np.full((n, 3), np.nan)
     shape = field.shape[1:]

@@ -3,6 +3,7 @@
 from .own_json import fit_document, read_json_object, transform_document, write_document
 from .read import is_transform_file, read_transform
 from .transform_file import TransformFile
+from .write import write_transform
 
 __all__ = [
     "TransformFile",
@@ -12,4 +13,5 @@ __all__ = [
     "read_transform",
     "transform_document",
     "write_document",
+    "write_transform",
 ]
