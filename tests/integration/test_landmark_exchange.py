@@ -190,6 +190,10 @@ def test_check_landmarks_of_a_table_may_be_slicer_s(
     }.items():
         table = ["table", *files.registered(plain), "-o", tmp_path / name]
         assert run([*table, "--landmarks", *arguments], capsys)[0] == 0
+    arguments = ["--landmarks", tmp_path / "l_fixed.fcsv"]
+    status, _, said = run([*table[:-1], tmp_path / "no.csv", *arguments], capsys)
+    assert status == 1
+    assert said[-1].endswith("--landmarks-moving FILE")
     assert (tmp_path / "own.csv").read_bytes() == (tmp_path / "slicer.csv").read_bytes()
 
 

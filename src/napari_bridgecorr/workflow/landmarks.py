@@ -13,6 +13,7 @@ from ..errors import FitError, ReadError, TransformError
 from ..fitting import Fit, FitOptions, fit
 from ..io.landmark_files import (
     POINT_COLUMNS,
+    LandmarkFile,
     LandmarkFileOptions,
     LandmarkOutput,
     NamedPoint,
@@ -84,19 +85,40 @@ def fit_landmarks(
     ------
     ReadError, FitError, WriteError
     """
-    file = read_landmark_file(landmarks, reading)
-    if not any(m.is_pair for m in file.landmarks):
-        raise ReadError(
-            landmarks,
-            "none of its landmarks is a pair",
-            "give the file of the moving image's points: --moving FILE",
-        )
+    file = read_pairs(landmarks, reading, "--moving")
     try:
         result = fit(file.landmarks.pairs(), options)
     except FitError as error:
         raise FitError(f"{landmarks}: {error}") from error
     write_document(fit_document(result), out)
     return replace(result, warnings=(*file.warnings, *result.warnings))
+
+
+def read_pairs(
+    landmarks: Path, reading: LandmarkFileOptions | None = None, option: str = "--moving"
+) -> LandmarkFile:
+    """Read landmarks of which some are pairs.
+
+    Parameters
+    ----------
+    landmarks : Path
+    reading : LandmarkFileOptions or None
+    option : str
+        How the file of the moving points is given, for the message.
+
+    Raises
+    ------
+    ReadError
+        If none is a pair.
+    """
+    file = read_landmark_file(landmarks, reading)
+    if not any(m.is_pair for m in file.landmarks):
+        raise ReadError(
+            landmarks,
+            "none of its landmarks is a pair",
+            f"give the file of the moving image's points: {option} FILE",
+        )
+    return file
 
 
 def convert_landmarks(

@@ -160,6 +160,15 @@ def test_columns_that_the_user_names(tmp_path: Path) -> None:
             read_landmarks(path, LandmarkFileOptions(unit="um", columns=bad))
 
 
+def test_two_files_may_have_columns_of_their_own(tmp_path: Path) -> None:
+    fixed = put(tmp_path / "f.csv", "n,u,v\na,1,2\n")
+    moving = put(tmp_path / "m.csv", "who,p,q\na,3,4\n")
+    columns = {"fixed_x": "u", "fixed_y": "v", "moving_x": "p", "moving_y": "q"}
+    options = LandmarkFileOptions(unit="um", moving=moving, columns=columns)
+    (mark,) = read_landmarks(fixed, options)
+    assert (mark.fixed_um, mark.moving_um) == ((0, 2, 1), (0, 4, 3))
+
+
 def test_a_user_s_columns_rule_over_a_known_header(tmp_path: Path) -> None:
     """A table of both, whose own names would mean something else."""
     path = put(tmp_path / "p.csv", "x,y,X warped,Y warped\n1,2,3,4\n")

@@ -234,7 +234,9 @@ def _split(path: Path) -> tuple[Path, int | None]:
 
 
 def _one_sided(path: Path, options: LandmarkFileOptions, side: Side) -> PointFile:
-    found = _read(path, options, side)
+    other = "moving_" if side == "fixed" else "fixed_"
+    ours = {role: name for role, name in options.columns.items() if not role.startswith(other)}
+    found = _read(path, replace(options, columns=ours), side)
     if isinstance(found, LandmarkFile):
         raise ReadError(
             path, "it holds pairs, not the points of one image", "give it alone, without --moving"
