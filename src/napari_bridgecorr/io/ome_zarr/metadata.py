@@ -242,7 +242,7 @@ def parse_channels(omero: Any, n: int, extras: Any = None) -> tuple[Channel, ...
         metal = own.get("metal")
         channels.append(
             Channel(
-                name=" ".join(name.split()) or f"C{i}",
+                name=plain_name(name) or f"C{i}",
                 colour=colour,
                 display_range=window,
                 excitation_nm=_positive(own.get("excitation_nm")),
@@ -251,6 +251,11 @@ def parse_channels(omero: Any, n: int, extras: Any = None) -> tuple[Channel, ...
             )
         )
     return tuple(channels)
+
+
+def plain_name(name: str) -> str:
+    """A name on one line, otherwise as it is."""
+    return re.sub(r"[\s\x00]*[\r\n\t\x00\v\f\x85\u2028\u2029]+\s*", " ", name).strip()[:1000]
 
 
 def parse_label(described: Any) -> dict[str, Any]:

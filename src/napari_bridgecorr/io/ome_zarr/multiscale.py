@@ -20,7 +20,7 @@ from ...image import AXES, Role, Source, SpatialImage, missing_scale_warning
 from ..pyramid import PROBE_PX, sampled_at_centres, textured_corner
 from .chunks import presence
 from .files import Folder, Unreadable
-from .metadata import LevelPlace, Multiscale, parse_channels, parse_multiscale, safe_path
+from .metadata import LevelPlace, Multiscale, parse_channels, parse_multiscale, plain_name, safe_path
 from .store import StoredArray, array_axes, open_stored, read_whole
 from .transforms import Misdescribed
 
@@ -87,7 +87,7 @@ def read_multiscales(
             source = replace(
                 opening.source,
                 format=f"OME-Zarr {version}".strip(),
-                image_name=" ".join(multiscale.name.split()),
+                image_name=plain_name(multiscale.name),
             )
             # what our writer says belongs to the one image that it stores
             stored = own if i == 0 and isinstance(own, Mapping) else {}

@@ -17,7 +17,7 @@ from ...image import Source, SpatialImage
 from ..location import Url
 from ..reader import Claim
 from .files import Folder, Unreadable, folder_at
-from .metadata import parse_label, safe_path
+from .metadata import parse_label, plain_name, safe_path
 from .multiscale import Opening, read_multiscales
 from .store import attributes
 from .transforms import Misdescribed
@@ -185,7 +185,7 @@ def _labels(
             inner = found.get("ome", found)
             inner = inner if isinstance(inner, Mapping) else {}
             for image in read_multiscales(opening, group, inner, found.get("bridgecorr")):
-                labels.append(_as_labels(image, inner, " ".join(str(name).split())))
+                labels.append(_as_labels(image, inner, plain_name(str(name))))
         except (Unreadable, Misdescribed, OSError) as error:
             faults.append(f"the labels {name!r} are left out: {error}")
         except ReadError as error:
