@@ -40,8 +40,9 @@ HUGE = [
 
 def read_all(path: Path) -> str:
     """As the window and the command line read it."""
-    landmark_format_of(path)
-    found = read_landmark_file(path, OPTIONS).landmarks
+    # what is written for napari states its unit
+    options = LandmarkFileOptions() if landmark_format_of(path) == "napari_csv" else OPTIONS
+    found = read_landmark_file(path, options).landmarks
     assert len(found)
     for mark in found:
         for point in (mark.fixed_um, mark.moving_um):

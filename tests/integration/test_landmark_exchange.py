@@ -157,21 +157,6 @@ def test_points_of_any_format_are_mapped_and_handed_back(
     np.testing.assert_array_equal(read_points(out).points_um, transform.inverse().map(moving))
 
 
-def test_a_long_table_is_mapped_part_by_part(files: Files, tmp_path: Path, capsys: Output) -> None:
-    pairs = read_landmarks(files.landmarks).pairs()
-    points = np.repeat(pairs.fixed_um, 100_001 // len(pairs) + 1, axis=0)
-    source, out = tmp_path / "s.csv", tmp_path / "o.csv"
-    lines = [f"{z!r},{y!r},{x!r}" for z, y, x in points.tolist()]
-    source.write_text("\n".join(["z_um,y_um,x_um", *lines]) + "\n")
-    assert run(["map", files.transform, source, "-o", out], capsys)[0] == 0
-    found = read_points(out).points_um
-    assert len(found) == len(points) > 100_000
-    expected = read_transform(files.transform).transform.map(pairs.fixed_um)
-    np.testing.assert_allclose(
-        found, np.repeat(expected, len(points) // len(pairs), axis=0), atol=1e-9
-    )
-
-
 def test_check_landmarks_of_a_table_may_be_slicer_s(
     files: Files, tmp_path: Path, capsys: Output
 ) -> None:

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from napari_bridgecorr.errors import ReadError
 from napari_bridgecorr.io.landmark_files import (
     LANDMARK_COLUMNS,
+    iter_points,
     read_landmark_file,
     read_landmarks,
     read_points,
     write_landmarks,
+    write_point_chunks,
     write_points,
 )
 from napari_bridgecorr.landmarks import Landmark, LandmarkSet
@@ -86,6 +88,22 @@ def test_points_carry_their_other_columns(
     for cells, row in zip(again.rows, rows, strict=True):
         assert cells[order.index("note")] == row[3]
         assert cells[order.index("2nd, note")] == row[4]
+
+
+def test_a_long_table_comes_part_by_part(tmp_path: Path) -> None:
+    path, out = tmp_path / "p.csv", tmp_path / "q.csv"
+    rows = np.random.default_rng(0).normal(size=(25, 3))
+    lines = [f"{i},{z!r},{y!r},{x!r}" for i, (z, y, x) in enumerate(rows.tolist())]
+    path.write_text("\n".join(["n,z_um,y_um,x_um", *lines]) + "\n")
+    parts = list(iter_points(path, rows_per_chunk=10))
+    assert [len(p.points_um) for p in parts] == [10, 10, 5]
+    np.testing.assert_array_equal(np.concatenate([p.points_um for p in parts]), rows)
+    write_point_chunks(((p, -p.points_um) for p in iter_points(path, 10)), out)
+    found = read_points(out)
+    np.testing.assert_array_equal(found.points_um, -rows)
+    assert [row[0] for row in found.rows] == [str(i) for i in range(25)]
+    path.write_text("z_um,y_um,x_um\n")
+    assert read_points(path).points_um.shape == (0, 3)
 
 
 def test_points_that_could_not_be_mapped_have_empty_cells(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ import pytest
 from napari_bridgecorr.errors import ReadError
 from napari_bridgecorr.geometry import Grid
 from napari_bridgecorr.io.landmark_files import (
+    LANDMARK_COLUMNS,
     LandmarkFileOptions,
     LandmarkOutput,
     landmark_format_of,
+    own_csv,
     read_landmark_file,
     read_landmarks,
     read_points_file,
@@ -202,10 +204,24 @@ def test_bad_tables(tmp_path: Path, text: str, said: str) -> None:
     assert said in str(caught.value)
 
 
-def test_an_absurd_number_of_landmarks_is_refused(tmp_path: Path) -> None:
-    text = "x_um,y_um\n" + "1,2\n" * 100_001
-    with pytest.raises(ReadError, match="more than 100,000 landmarks"):
-        read_landmarks(put(tmp_path / "p.csv", text))
+def test_an_absurd_number_of_landmarks_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n, most in ((200_003, 100_000), (11, 10)):
+        monkeypatch.setattr(own_csv, "MOST_LANDMARKS", most)
+        for name, text in {
+            "p.csv": "x_um,y_um\n" + "1,2\n" * n,
+            "own.csv": ",".join(LANDMARK_COLUMNS) + "\na,a,true,1,2,3,4,5,6" * n,
+            "b.csv": '"a","true","1","2","3","4","5","6"\n' * n,
+            "p.fcsv": "# CoordinateSystem = LPS\n" + "a,1,2,3\n" * n,
+            "p.mrk.json": '{"markups": [{"controlPoints": ['
+            + ",".join(['{"position": [1, 2, 3]}'] * n)
+            + "]}]}",
+            "n.csv": "index,axis-0,axis-1\n" + "0,1,2\n" * n,
+            "t.csv": "label,l,p,s\n" + "a,1,2,3\n" * n,
+        }.items():
+            with pytest.raises(ReadError, match=f"more than {most:,} landmarks"):
+                read_landmarks(put(tmp_path / name, text), MICROMETRES)
 
 
 def test_formats_are_told_by_content_and_nothing_is_raised(real_data: Path, tmp_path: Path) -> None:
