@@ -20,7 +20,7 @@ def main(names: list[str]) -> None:
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
     for name in names or NAMES[:-1]:
         print(f"\n{name}")
-        importlib.import_module(f"bench_{name}").main()
+        importlib.import_module(name if name == "readers" else f"bench_{name}").main()
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from .tiles import LinesAsTime, TileLevel
 
 _CHUNK_PX = 1024
 _LARGEST_CHUNK_PX = 2048
-_CHUNK_BYTES = 2**22
+_CHUNK_BYTES = 2**23
 _LARGEST_MEAN = 64
 """No level is computed whose pixel is the mean of more than so many squared."""
 _COARSEST_PX = 1024
@@ -219,7 +219,11 @@ def _lazy(level: _Level, tiles: NDArray[Any]) -> DaskArray:
     # the three samples of a coloured channel are read together
     of_plane = Counter(c.plane for c in source.scene.layout.channels)
     c_chunk = 3 if set(of_plane.values()) == {3} else 1
-    return lazily(source, (1, c_chunk, 1, sides[0], sides[1]), repr(source))
+    sides = [min(side, n) for side, n in zip(sides, (height, width), strict=True)]
+    # a task costs a millisecond: small planes are read several at a time
+    block = c_chunk * sides[0] * sides[1] * source.dtype.itemsize
+    planes = max(1, _CHUNK_BYTES // block)
+    return lazily(source, (1, c_chunk, planes, sides[0], sides[1]), repr(source))
 
 
 def _scale_warning(known: Sequence[bool], n_z: int) -> tuple[str, ...]:
