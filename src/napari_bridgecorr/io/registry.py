@@ -29,6 +29,8 @@ _READERS = (
     ("mcd", "McdReader"),
     ("mcd", "ImcTextReader"),
     ("paravision", "ParaVisionReader"),
+    # asked after the others: it looks into the files of a folder
+    ("itk_volumes", "DicomReader"),
 )
 
 

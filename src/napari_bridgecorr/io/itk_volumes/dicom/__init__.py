@@ -1,0 +1,5 @@
+"""DICOM series and multi-frame files."""
+
+from .reader import DicomReader
+
+__all__ = ["DicomReader"]
