@@ -178,6 +178,7 @@ def level_of_pages(
     sizes: dict[Path, int] = {}
     planes: dict[int, tuple[int, Plane]] = {}
     n_left_out = 0
+    names: dict[Path, str] = {}
     for number, page in pages.items():
         path, directory = page
         index = decoders.number_of(page)
@@ -187,9 +188,9 @@ def level_of_pages(
         counts = directory.counts
         if len(counts) == 0 and decoder.stored_dtype is not None and len(directory.offsets) == 1:
             counts = (decoder.plane_bytes,)  # the standard's readers take it so
-        plane = decoder.plane(str(path), directory.offsets, counts, directory.tables)
         if path not in sizes:
-            sizes[path] = path.stat().st_size
+            sizes[path], names[path] = path.stat().st_size, str(path)
+        plane = decoder.plane(names[path], directory.offsets, counts, directory.tables)
         n_left_out += decoder.require_whole(plane, number, sizes[path])
         planes[number] = index, plane
     _require_pixels(next(iter(pages.values()))[0], decoders.found, planes, n_left_out)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,8 +36,7 @@ _HEADERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Plane:
+class Plane(NamedTuple):
     """Where the tiles or strips of one plane are.
 
     Parameters
@@ -105,13 +105,13 @@ class Decoder:
         """Equal where planes can stand in one image."""
         return self.size, self.samples, self.dtype
 
-    @property
+    @cached_property
     def plane_bytes(self) -> int:
         """Of one whole plane, uncompressed."""
         item = (self.stored_dtype or self.dtype).itemsize
         return prod(self.size) * self.samples * item
 
-    @property
+    @cached_property
     def n_segments(self) -> int:
         """Tiles or strips of a plane."""
         across = [-(-n // k) for n, k in zip(self.size, self.segment, strict=True)]
@@ -121,11 +121,12 @@ class Decoder:
         self, path: str, offsets: Sequence[int], counts: Sequence[int], tables: bytes | None
     ) -> Plane:
         """A plane that is stored in this way."""
-        is_raw = self.stored_dtype is not None and (
-            len(offsets) == 1 if not self.is_tiled else self.n_segments == 1
-        )
-        if self.stored_dtype is not None and not self.is_tiled and not is_raw:
-            is_raw = _in_one_piece(offsets, counts, self.plane_bytes)
+        is_raw = False
+        if self.stored_dtype is not None:
+            if len(offsets) == 1:
+                is_raw = not self.is_tiled or self.n_segments == 1
+            elif not self.is_tiled:
+                is_raw = _in_one_piece(offsets, counts, self.plane_bytes)
         return Plane(path, offsets, counts, tables, is_raw)
 
     def require_whole(self, plane: Plane, number: int, file_bytes: int) -> int:
