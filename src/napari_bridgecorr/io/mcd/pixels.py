@@ -136,9 +136,11 @@ class AcquisitionPixels:
         columns, channels = (starts[4], stops[4]), (starts[1], stops[1])
         box = np.zeros((stops[1] - starts[1], rows[1] - rows[0], stops[4] - starts[4]), np.float32)
         try:
-            if not self._fill_in_order(box, channels, rows, columns):
-                box[:] = 0
-                self._fill_by_position(box, channels, rows, columns)
+            # a text's number beyond float32 is infinite, without a warning on the console
+            with np.errstate(over="ignore", invalid="ignore"):
+                if not self._fill_in_order(box, channels, rows, columns):
+                    box[:] = 0
+                    self._fill_by_position(box, channels, rows, columns)
         except (OSError, ValueError) as error:
             raise ReadError(
                 self.pixels.path,

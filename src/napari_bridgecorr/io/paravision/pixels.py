@@ -52,7 +52,8 @@ class PackagePixels:
         planes = (starts[2], stops[2])
         rows, columns = (starts[3], stops[3]), (starts[4], stops[4])
         try:
-            with self.frames.path.open("rb") as file:
+            # absurd scale factors give infinities, not a warning on the console
+            with self.frames.path.open("rb") as file, np.errstate(over="ignore", invalid="ignore"):
                 for t in range(starts[0], stops[0]):
                     for c in range(starts[1], stops[1]):
                         part = box[t - starts[0], c - starts[1]]
