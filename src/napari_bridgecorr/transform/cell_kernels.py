@@ -88,7 +88,6 @@ def box_bounds(
         for split in range(3):
             # landmarks within so many radii are taken one by one: the best split counts
             near = 3.0 if split == 0 else (1.6 if split == 1 else 1.2)
-            reach = (near + 1.0) * radius
             second = np.zeros((3, 3))
             third = np.zeros(3)
             alone = 0.0
@@ -116,9 +115,10 @@ def box_bounds(
                         bend = -(length2[k] - (along / r) ** 2) / r
                         third[k] += w * 1.1547005383792517 * length2[k] / gap**2
                     elif is_near:
+                        reach = r + radius
                         bend = length2[k] * (2.0 * math.log(reach / scale) + 2.0) / scale
                         green = 1.5 + math.log(2.0 * reach / math.sqrt(length2[k])) + 0.5
-                        alone += w * length2[k] / 4.0 * max(0.5, green) / scale
+                        alone += w * within[k] * length2[k] * green / scale
                     else:
                         # |a|^2 (2 log r + 1) + 2 (a . d / r)^2 changes by at most sqrt(8) |a|^2 / r
                         bend = length2[k] * (2.0 * math.log(r / scale) + 1.0)

@@ -12,8 +12,8 @@ the landmarks are parted for every box of cells:
   t_k (1 - t_k) |a_k|^2``; with Jensen's inequality the error is at most ``sqrt(r^2 + V) - r``,
   which is reached where the landmark lies in a cell's middle. In 2-D the second derivative is
   ``|a_k|^2 (2 log(R / s) + 2)``, which is summed with the others, but for ``2 log(r / R)`` and at
-  most 1; with Green's function of linear interpolation these add at most ``|a_k|^2 / 4 (1.5 +
-  log(2 R / |a_k|)) + |a_k|^2 / 8`` while r < R.
+  most 1; with Green's function of linear interpolation these add at most ``t_k (1 - t_k) |a_k|^2
+  (1.5 + log(2 R / |a_k|) + 0.5)`` while r < R.
 
 Boxes are halved, the one with the largest bound first, until the bound is close to an error that
 was found: cost does not depend on the number of cells.
