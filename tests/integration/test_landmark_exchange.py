@@ -36,12 +36,17 @@ def test_every_format_there_and_back_gives_the_same_landmarks(
     bigwarp = ["--unit", "mm", "--out-unit", "mm"]
     for name, there, back in [
         ("l.csv", ["--to", "bigwarp", *bigwarp[2:]], bigwarp[:2]),
+        (
+            "l.csv",
+            ["--to", "bigwarp", "--unit", "um", "--moving-unit", "mm"],
+            ["--unit", "um", "--moving-unit", "mm"],
+        ),
         ("l.csv", ["--to", "napari"], []),
         ("l.fcsv", [], []),
         ("l.mrk.json", [], []),
         ("l.csv", ["--to", "bridgecorr"], []),
     ]:
-        folder = tmp_path / f"{name}{len(there)}{there[1:2]}"
+        folder = tmp_path / f"{name}{len(there)}{there[1:]}"
         folder.mkdir()
         status, out, _ = run(["convert", files.landmarks, folder / name, *there], capsys)
         assert status == 0

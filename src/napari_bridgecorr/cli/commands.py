@@ -216,8 +216,8 @@ def _convert_landmarks(options: Namespace) -> int:
     reading = _landmark_reading(options)
     output = LandmarkOutput(
         as_output_format(options.to),
-        options.out_unit,
-        options.out_moving_unit,
+        options.out_unit or options.unit,
+        options.out_moving_unit or (None if options.out_unit else options.moving_unit),
         options.side,
         options.out_dimensions,
         reading.fixed_grid,
@@ -255,7 +255,8 @@ def _points_reading(options: Namespace) -> LandmarkFileOptions:
 
 
 def _check_landmarks(options: Namespace, fixed: SpatialImage, moving: SpatialImage) -> LandmarkSet:
-    from ..io.landmark_files import LandmarkFileOptions, read_landmark_file
+    from ..io.landmark_files import LandmarkFileOptions
+    from ..workflow.landmarks import read_pairs
 
     reading = LandmarkFileOptions(
         options.landmarks_unit,
@@ -264,7 +265,7 @@ def _check_landmarks(options: Namespace, fixed: SpatialImage, moving: SpatialIma
         fixed_grid=fixed.grid,
         moving_grid=moving.grid,
     )
-    file = read_landmark_file(options.landmarks, reading)
+    file = read_pairs(options.landmarks, reading, "--landmarks-moving")
     for warning in file.warnings:
         warn(f"{options.landmarks.name}: {warning}")
     return file.landmarks

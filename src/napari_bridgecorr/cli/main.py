@@ -289,7 +289,9 @@ def _add_landmark_writing(parser: argparse.ArgumentParser) -> None:
         "side is written for napari, in um",
     )
     group.add_argument(
-        "--out-unit", metavar="UNIT", help="calibrated unit of BigWarp's images: um, mm, ... or px"
+        "--out-unit",
+        metavar="UNIT",
+        help="calibrated unit of BigWarp's images: um, mm, ... or px (default: --unit)",
     )
     group.add_argument(
         "--out-moving-unit", metavar="UNIT", help="the same for the moving image, if it differs"
