@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any
 
 import dask.array as da
@@ -25,6 +26,7 @@ Block = NDArray[Any]
 ReadBlock = Callable[[tuple[int, ...], tuple[int, ...]], Block]
 
 CHUNK_BYTES = 8 * 2**20
+_MOST_CHUNKS = 2**16
 
 # dask states no types for it
 _from_array: Callable[..., DaskArray] = da.from_array
@@ -50,13 +52,24 @@ def lazily(source: VoxelSource, chunks: Sequence[int], identity: str | None = No
     source = register_source(name, source)
     return _from_array(
         _Indexed(source),
-        chunks=tuple(min(int(c), n) for c, n in zip(chunks, source.shape, strict=True)),
+        chunks=_few_enough(chunks, source.shape),
         name=name,
         # fancy indexing stays allowed: dask pushes no slice into the reading otherwise, and a
         # single row would then cost a whole chunk
         asarray=False,
         meta=np.empty((0,) * len(source.shape), dtype=source.dtype),
     )
+
+
+def _few_enough(chunks: Sequence[int], shape: Sequence[int]) -> tuple[int, ...]:
+    """The chunks, enlarged where there would be millions: dask lists them all for every reading."""
+    sizes = [min(max(1, int(c)), n) for c, n in zip(chunks, shape, strict=True)]
+    counts = [-(-n // max(1, c)) for c, n in zip(sizes, shape, strict=True)]
+    while prod(counts) > _MOST_CHUNKS:
+        axis = counts.index(max(counts))
+        sizes[axis] = min(2 * sizes[axis], shape[axis])
+        counts[axis] = -(-shape[axis] // sizes[axis])
+    return tuple(sizes)
 
 
 def lazy_array(
@@ -162,7 +175,12 @@ def outer_indices(key: Any, shape: Sequence[int]) -> tuple[list[NDArray[np.intp]
     wanted = []
     dropped = []
     for axis, (k, n) in enumerate(zip(keys, shape, strict=True)):
-        index = np.arange(n, dtype=np.intp)[k]
+        # not all of an axis, which may be as long as a damaged header claims
+        index = (
+            np.arange(*k.indices(n), dtype=np.intp)
+            if isinstance(k, slice)
+            else np.arange(n, dtype=np.intp)[k]
+        )
         if index.ndim == 0:
             dropped.append(axis)
         wanted.append(np.atleast_1d(index))

@@ -64,7 +64,7 @@ def oblique():
 def test_levels_without_pixels_are_left_out(real_data):
     path = real_data / "ome_zarr" / CARDIO
     image, labels = read(path)
-    assert "level 0 holds no data on disk" in image.warnings[0]
+    assert "level 0 holds no data" in image.warnings[0]
     assert image.data.shape == (1, 3, 1, 1080, 1280)
     for level, name in zip(image.levels, "123", strict=True):
         stored = zarr.open_array(str(path / name), mode="r")[:]
@@ -75,7 +75,9 @@ def test_levels_without_pixels_are_left_out(real_data):
     assert [c.name for c in image.channels] == ["DAPI", "nanog", "Lamin B1"]
     assert image.channels[0].colour == "#00FFFF"
     assert image.channels[0].display_range == (0, 700)
+    assert labels.source.role == "labels"
     assert labels.metadata["is_label"] is True
+    assert labels.metadata["source_image"] == "../../"
     assert labels.name == "nuclei"
     assert labels.source.image_index == 1
     assert labels.data.shape == (1, 1, 1, 2160, 2560)
@@ -171,7 +173,7 @@ def test_a_blob_is_at_one_place_at_every_level(tmp_path):
 
 def test_what_the_image_knows_comes_back(tmp_path):
     image = replace(
-        an_image(np.zeros((3, 1, 4, 40, 50), np.uint8)),
+        an_image(np.ones((3, 1, 4, 40, 50), np.uint8)),
         channels=(Channel("DAPI", "#0000FF", (2.0, 100.5)),),
         time_step_s=2.5,
         voxel_size_known=(False, True, True),
@@ -345,7 +347,7 @@ def test_series_wells_and_plates(tmp_path):
     (image,) = read(root)
     assert "image '7' is left out" in image.warnings[-1]
     (root / ".zattrs").write_text('{"plate": {"wells": [{"path": "A/1"}, {"path": "B/2"}]}}')
-    assert "A/1/0, B/2/0" in refusal(root)
+    assert "image 'A/1' is left out" in refusal(root)
 
 
 def test_a_folder_linked_into_itself_has_an_end(tmp_path):
@@ -356,13 +358,31 @@ def test_a_folder_linked_into_itself_has_an_end(tmp_path):
     assert "nested without end" in refusal(root)
 
 
-def test_an_image_of_nothing_is_told(tmp_path):
+def test_an_image_of_nothing_is_refused(tmp_path):
     path = tmp_path / "a.zarr"
     write_ome_zarr(an_image(np.ones((300, 400), np.uint8)), path)
     for chunks in list(path.glob("*/c")):
         shutil.rmtree(chunks)
+    assert "it holds no pixels (none of its 1 chunks is there)" in refusal(path)
+
+
+def test_missing_chunks_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(ome_zarr_write, "_PLANE_CHUNK", (1, 64, 64))
+    path = tmp_path / "a.zarr"
+    write_ome_zarr(an_image(np.full((200, 250), 7, np.uint8), axes="yx"), path)
+    assert read(path)[0].warnings == ()
+    for key in ("0/0", "3/3", "1/2"):
+        (path / "0" / "c" / key).unlink()
+    # what is no chunk does not stand in for one
+    (path / "0" / "c" / "9").mkdir()
+    (path / "0" / "c" / "9" / "9").write_bytes(b"x")
+    (path / "0" / "notes").write_bytes(b"x")
     (image,) = read(path)
-    assert "no level holds data on disk" in image.warnings[0]
+    (warning,) = image.warnings
+    assert warning.startswith("level 0: 3 of 16 chunks are not in the file and are shown as 0")
+    found = image.data[0, 0, 0].compute(scheduler="sync")
+    assert not found[:64, :64].any()
+    assert (found[:64, 64:] == 7).all()
 
 
 def test_one_plane_reads_one_plane(tmp_path, monkeypatch):

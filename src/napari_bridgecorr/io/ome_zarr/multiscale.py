@@ -7,6 +7,7 @@ of their first voxels on that of the full resolution's. Whether that is so, or t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,12 +21,20 @@ from ...image import AXES, Role, Source, SpatialImage, missing_scale_warning
 from ..pyramid import PROBE_PX, sampled_at_centres, textured_corner
 from .chunks import presence
 from .files import Folder, Unreadable
-from .metadata import LevelPlace, Multiscale, parse_channels, parse_multiscale, plain_name, safe_path
+from .metadata import (
+    LevelPlace,
+    Multiscale,
+    parse_channels,
+    parse_multiscale,
+    plain_name,
+    safe_path,
+)
 from .store import StoredArray, array_axes, open_stored, read_whole
 from .transforms import Misdescribed
 
 _COPY = "copy the whole image again from its source"
 _LOOK_PX = 1024
+_SMALL_BYTES = 2**22
 _ROLES: tuple[Role, ...] = (
     "image", "labels", "slide label", "slide preview", "optical", "panorama",
 )  # fmt: skip
@@ -160,6 +169,8 @@ def _image(
     if without_unit:
         axes = ", ".join(without_unit)
         warnings.append(f"no unit along {axes} in the file: micrometres are assumed")
+    if _is_black(opening, levels[-1].stored):
+        warnings.append("every voxel of its coarsest level is 0; is the copy whole?")
     return SpatialImage(
         levels=tuple(level.stored.lazily() for level in levels),
         grids=tuple(
@@ -177,6 +188,18 @@ def _image(
         time_step_s=multiscale.time_step_s,
         warnings=tuple(warnings),
     )
+
+
+def _is_black(opening: Opening, coarsest: StoredArray) -> bool:
+    """Whether a small coarsest level holds nothing but zeros, as a copy with holes does."""
+    n_bytes = coarsest.dtype.itemsize * math.prod(coarsest.shape)
+    # the fields of a plate, or a slow server, are not read for it
+    if opening.is_plate or coarsest.folder.files.is_remote or n_bytes > _SMALL_BYTES:
+        return False
+    try:
+        return not coarsest[:].any()
+    except ReadError:
+        return False
 
 
 def _known(

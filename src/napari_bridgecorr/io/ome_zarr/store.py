@@ -63,8 +63,9 @@ _FAULTS = (
 )
 """What zarr and its codecs raise on damaged metadata or chunks; they have no common base."""
 
-_LARGEST_AXIS = 2**31
+_LARGEST_AXIS = 2**26
 _LARGEST_CHUNK_BYTES = 2**31
+_MOST_CHUNKS = 2**30
 _MOST_CHUNKS_PER_SHARD = 2**21
 _SMALL_BLOCK_BYTES = 2**20
 _LARGE_BLOCK_BYTES = 2**28
@@ -339,6 +340,8 @@ def _checked_text(text: str) -> _Checked:
     if len(inner) != len(shape) or chunk_bytes > _LARGEST_CHUNK_BYTES:
         raise Unreadable(f"has the absurd chunks {inner}")
     n_inner = _n_chunks(outer, inner)
+    if _n_chunks(shape, inner) > _MOST_CHUNKS:
+        raise Unreadable(f"is cut into absurdly many chunks of {inner}")
     if n_inner > _MOST_CHUNKS_PER_SHARD:
         raise Unreadable(f"has the absurd shards {outer}")
     # filters may need more room than what they give back
