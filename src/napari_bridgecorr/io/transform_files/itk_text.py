@@ -115,7 +115,10 @@ def _mat_variables(content: bytes) -> dict[str, NDArray[np.float64]]:
         order = "<" if int.from_bytes(content[at : at + 4], "little") < 10000 else ">"
         kind, rows, columns, imaginary, length = struct.unpack(f"{order}5i", content[at : at + 20])
         item = _TYPES.get(kind // 10 % 10)
-        if kind % 10 or kind >= 5000 or item is None or imaginary or min(rows, columns, length) < 1:
+        # a translation has no fixed parameters: a matrix of no rows
+        if kind % 10 or kind >= 5000 or item is None or imaginary:
+            raise TransformError("a matrix in it is not of real numbers")
+        if min(rows, columns) < 0 or length < 1:
             raise TransformError("a matrix in it is not of real numbers")
         # vnl, which ITK writes with, states its own machine's order; 1000 says big-endian
         order = ">" if kind // 1000 == 1 else order
