@@ -1,6 +1,7 @@
-"""Make the README's picture from the demonstration's files.
+"""Make the README's picture from the demonstration's files, and that of the File panel.
 
 bridgecorr demo bridgecorr-demo && python docs/make_pictures.py bridgecorr-demo
+tools/with_display python docs/make_pictures.py --file-panel FILE
 """
 
 from __future__ import annotations
@@ -77,7 +78,33 @@ def main(demo: Path) -> None:
     figure.savefig(IMAGES / "overview.png", facecolor=figure.get_facecolor())
 
 
+def draw_file_panel(file: Path) -> None:
+    """Draw `docs/images/file_panel.png`: napari's window with the File panel looking into a file.
+
+    The file is loaded as the panel proposes.
+    """
+    import napari
+    from qtpy.QtTest import QTest
+    from qtpy.QtWidgets import QApplication
+
+    viewer = napari.Viewer()
+    viewer.window.resize(1400, 900)
+    _, panel = viewer.window.add_plugin_dock_widget("napari-bridgecorr", "File")
+    for act in (lambda: panel.open([str(file)]), panel.start_load):
+        act()
+        QTest.qWait(500)
+        while panel.is_busy:
+            QTest.qWait(50)
+    QTest.qWait(1000)
+    windows = [w for w in QApplication.topLevelWidgets() if w.windowTitle() == viewer.title]
+    windows[0].grab().save(str(IMAGES / "file_panel.png"))
+    viewer.close()
+
+
 if __name__ == "__main__":
+    if len(sys.argv) == 3 and sys.argv[1] == "--file-panel":
+        draw_file_panel(Path(sys.argv[2]))
+        sys.exit()
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     main(Path(sys.argv[1]))

@@ -15,6 +15,7 @@ pytest.importorskip("napari")
 from napari.layers import Labels, Layer
 from npe2 import PluginManifest
 
+from napari_bridgecorr._napari.file_words import landmark_words, warning_words
 from napari_bridgecorr._napari.frames import world_matrix
 from napari_bridgecorr._napari.landmark_layers import landmarks_to_layers
 from napari_bridgecorr._napari.layers import image_to_layers
@@ -114,3 +115,31 @@ def _image(channels: tuple[Any, ...]) -> SpatialImage:
         channels=named,
         source=Source(Path("made"), "memory", image_name="made"),
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "no voxel size along z in the file: 1 um is assumed; state it with --spacing z,y,x",
+            "No voxel size along z in the file: 1 um is assumed; type it under Voxel size",
+        ),
+        (
+            "state the true voxel size in um with --spacing 275,275,2.5e+02",
+            "State the true voxel size under Voxel size: 275, 275, 2.5e+02 µm",
+        ),
+    ],
+)
+def test_the_window_gives_its_own_remedies(said: str, shown: str) -> None:
+    assert warning_words(said) == shown
+
+
+def test_the_window_speaks_no_command_line_of_landmarks() -> None:
+    for said in (
+        "give the images where one is rotated or does not start at zero "
+        "(--fixed-image, --moving-image)",
+        "say it: --unit um (or mm, nm, px; in Python unit=)",
+        "its points were put at z = 0 (fit them with --dimensions 2)",
+        "say which is which: --columns fixed_x=...,fixed_y=...,moving_x=...",
+    ):
+        assert "--" not in landmark_words(said)

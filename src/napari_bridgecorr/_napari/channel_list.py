@@ -32,7 +32,7 @@ class ChannelList(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.heading = QLabel("Channels")
-        self.heading.setStyleSheet("font-weight: 600;")
+        self.heading.setStyleSheet("font-weight: 600; padding: 0px;")
         self.all = QPushButton("All")
         self.none = QPushButton("None")
         for made, tip, state in (

@@ -22,6 +22,7 @@ _FRAME = (
     "#bridgecorr_drop_zone {{ border: 1px dashed {colour}; border-radius: 6px;"
     " background: {background}; }}"
 )
+_SMALL_HINT = "color: rgba(190, 190, 198, 200); font-size: 11px; padding: 0px;"
 _CALM = _FRAME.format(colour="rgba(150, 160, 170, 150)", background="rgba(0, 0, 0, 30)")
 _EAGER = _FRAME.format(colour="#29d3ff", background="rgba(41, 211, 255, 40)")
 
@@ -79,8 +80,9 @@ class DropZone(QFrame):
         self.setStyleSheet(_EAGER if is_over else _CALM)
 
     def make_room(self) -> None:
-        """A file is open: the invitation has done its work."""
-        self._hint.hide()
+        """A file is open: the invitation becomes a small one."""
+        self._hint.setText("Drop another file here, or")
+        self._hint.setStyleSheet(_SMALL_HINT)
 
     def _on_open_file(self) -> None:
         names, _ = QFileDialog.getOpenFileNames(self, "Open file", "", "All files (*)")

@@ -292,7 +292,7 @@ class FilePanel(QWidget):
 
     def _show_page(self, kind: str | None) -> None:
         self.welcome.setVisible(kind is None)
-        self.file_line.setVisible(kind is not None)
+        self.file_line.setVisible(kind == "image")
         self.cards.setVisible(kind == "image")
         self.details.setVisible(kind == "image")
         self.landmarks.setVisible(kind == "landmarks")

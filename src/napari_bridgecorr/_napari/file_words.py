@@ -78,6 +78,25 @@ def warning_words(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def landmark_words(text: str) -> str:
+    """What a landmark reader says, with the window's remedies instead of the command line's."""
+    text = re.sub(
+        r"give the images (.*) \(--fixed-image, --moving-image\)",
+        r"open the images before this file \1",
+        text,
+    )
+    text = re.sub(r"say it: --unit .*", "choose it above", text)
+    text = text.replace("with --dimensions 2", "with 2 dimensions")
+    if "--columns" in text:
+        text = re.sub(
+            r"(say which is which|name the column of the other): --columns.*",
+            "name its columns fixed_z, fixed_y, fixed_x, moving_z, moving_y, moving_x",
+            text,
+        )
+    text = re.sub(r",? ?\(?--(fixed|moving)-image\)?", "", text)
+    return text[:1].upper() + text[1:]
+
+
 def load_words(images: tuple[SpatialImage, ...], choices: tuple[ImageChoice, ...]) -> str:
     """What the Load button says it will do."""
     wanted = [c for c in choices if c.is_wanted]

@@ -9,7 +9,7 @@ from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSpinBox, QVBoxLayout, QWidget
 
 from ..geometry import Orientation, Placement
-from ..image import SpatialImage
+from ..image import MISSING_SCALE, SpatialImage
 from ..workflow.files import ImageChoice
 from .channel_list import ChannelList
 from .file_words import fact_rows, warning_words
@@ -32,10 +32,12 @@ class ImageDetails(QWidget):
         self._choice = ImageChoice(0)
         self.title = QLabel()
         self.title.setObjectName("bridgecorr_details_title")
-        self.title.setStyleSheet("font-size: 13px; font-weight: 700;")
+        self.title.setStyleSheet("font-size: 13px; font-weight: 700; padding: 0px;")
         self.title.setWordWrap(True)
         self.facts = wrapped("bridgecorr_details_facts")
         self.warnings = wrapped("bridgecorr_details_warnings")
+        for label in (self.facts, self.warnings):
+            label.setStyleSheet("padding: 0px;")
         self.spacing = SpacingLine()
         self.spacing.answered.connect(self._on_spacing)
         self.orientation = OrientationLine()
@@ -51,7 +53,7 @@ class ImageDetails(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(6)
         self._times_heading = QLabel("Times")
-        self._times_heading.setStyleSheet("font-weight: 600;")
+        self._times_heading.setStyleSheet("font-weight: 600; padding: 0px;")
         self.first_time, self.last_time = QSpinBox(), QSpinBox()
         for box, name in ((self.first_time, "first"), (self.last_time, "last")):
             box.setObjectName(f"bridgecorr_{name}_time")
@@ -93,8 +95,10 @@ class ImageDetails(QWidget):
         placed = image.placed(choice.placement)
         self.title.setText(image.name)
         self.facts.setText(_facts_html(placed, choice))
-        self.warnings.setText(_warnings_html(placed.warnings))
-        self.warnings.setVisible(bool(placed.warnings))
+        # what is missing is asked for below, where it is typed
+        said = tuple(w for w in placed.warnings if not w.startswith(MISSING_SCALE))
+        self.warnings.setText(_warnings_html(said))
+        self.warnings.setVisible(bool(said))
         self.spacing.show_image(image, choice.placement)
         self.orientation.show_image(image, choice.placement)
         self.for_all.setVisible(n_images > 1 and not choice.placement.is_empty)

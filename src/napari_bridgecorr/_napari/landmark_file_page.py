@@ -22,6 +22,7 @@ from ..io.landmark_files import (
     read_landmark_file,
 )
 from ..landmarks import LandmarkSet, Side
+from .file_words import landmark_words
 from .jobs import LatestAnswer
 from .landmark_layers import SIDES
 from .panel_parts import muted, wrapped
@@ -60,7 +61,7 @@ class LandmarkFilePage(QWidget):
         self.answers = LatestAnswer()
         self.answers.answered.connect(self._take)
         self.title = QLabel()
-        self.title.setStyleSheet("font-size: 13px; font-weight: 700;")
+        self.title.setStyleSheet("font-size: 13px; font-weight: 700; padding: 0px;")
         self.title.setWordWrap(True)
         self.kind = muted()
         self.unit = QComboBox()
@@ -87,6 +88,7 @@ class LandmarkFilePage(QWidget):
         grid.addWidget(self._side_label, 1, 0)
         grid.addWidget(self.side, 1, 1)
         self.summary = wrapped("bridgecorr_landmark_summary")
+        self.summary.setStyleSheet("padding: 0px;")
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
@@ -155,7 +157,7 @@ class LandmarkFilePage(QWidget):
         if marks is not None and answer.file is not None:
             said = "".join(
                 f'<br><span style="color:#ffb02e">▲</span> '
-                f'<span style="color:#ffce80">{escape(w)}</span>'
+                f'<span style="color:#ffce80">{escape(landmark_words(w))}</span>'
                 for w in answer.file.warnings
             )
             self.summary.setText(f"<b>{count_words(marks)}</b>{said}")
@@ -165,7 +167,9 @@ class LandmarkFilePage(QWidget):
                 "Choose it, or the landmarks would land somewhere else.</span>"
             )
         else:
-            self.summary.setText(f'<span style="color:#ff8f8f">{escape(answer.fault)}</span>')
+            self.summary.setText(
+                f'<span style="color:#ff8f8f">{escape(landmark_words(answer.fault))}</span>'
+            )
         self.ready.emit(answer.file is not None)
 
 

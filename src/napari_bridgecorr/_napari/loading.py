@@ -14,7 +14,7 @@ from ..landmarks import LandmarkSet
 from .frames import canvas_position, frame_of
 from .landmark_layers import SIDES, landmarks_to_layers, position
 from .layers import LayerData, image_of_layer, image_to_layers, tint_colormap
-from .views import is_shown_upright, show_view
+from .views import fit_layers, is_shown_upright, show_view
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -88,7 +88,7 @@ def show_layers(viewer: Viewer, layers: Sequence[Layer]) -> None:
         shown = canvas_position(viewer, frame_of(first), world)
         hidden = [axis for axis in viewer.dims.not_displayed if axis >= n - 3]
         viewer.dims.set_point(hidden, [float(shown[axis - (n - 3)]) for axis in hidden])
-    viewer.fit_to_view(layers=visible)
+    fit_layers(viewer, visible)
 
 
 def add_landmarks(session: ViewerSession, landmarks: LandmarkSet) -> int:

@@ -61,7 +61,7 @@ class NextStep(QWidget):
         loaded = self._session.loaded_transform
         text = ""
         if n == 1:
-            text = "Next: open the second image, the one to register with it."
+            text = "Next: open the second image, to register the two."
         elif n >= 2 and loaded is None:
             text = "Next: pair landmarks and register the images."
         elif n >= 2:

@@ -57,7 +57,7 @@ class OrientationLine(QWidget):
         self._have: Orientation = AS_IN_FILE
         self._presets: Presets = _STAGE
         heading = QLabel("Orientation")
-        heading.setStyleSheet("font-weight: 600;")
+        heading.setStyleSheet("font-weight: 600; padding: 0px;")
         self.preset = QComboBox()
         self.preset.setObjectName("bridgecorr_orientation")
         self.preset.setAccessibleName("Orientation")

@@ -23,10 +23,10 @@ from ..io.landmark_files import (
     read_landmark_file,
 )
 from ..io.location import Url
-from ..io.registry import parse_image_path, readers
+from ..io.registry import is_claimed, parse_image_path, readers
 from ..workflow.files import open_file
 from ..workflow.kinds import kind_of
-from .file_words import warning_words
+from .file_words import landmark_words, warning_words
 from .landmark_layers import landmarks_to_layers
 from .layers import image_to_layers, is_photograph
 
@@ -107,7 +107,7 @@ def read_landmark_layers(path: PathOrPaths) -> list[LayerData]:
     for name in names:
         file = read_landmark_file(Path(name))
         for warning in file.warnings:
-            show_warning(f"{Path(name).name}: {_for_the_window(warning)}")
+            show_warning(f"{Path(name).name}: {landmark_words(warning)}")
         found += landmarks_to_layers(file.landmarks)
     return found
 
@@ -162,7 +162,7 @@ def _is_image(name: str) -> bool:
     if kind_of(name) != "image":
         return False
     # a missing file is ours by its name alone: reading it then says that it does not exist
-    return any(r.claim(place).accepted for r in readers()) or any(
+    return is_claimed(place) or any(
         place.match(pattern) for r in readers() for pattern in r.patterns
     )
 

@@ -29,7 +29,7 @@ class SpacingLine(QWidget):
         super().__init__(parent)
         self._image: SpatialImage | None = None
         heading = QLabel("Voxel size")
-        heading.setStyleSheet("font-weight: 600;")
+        heading.setStyleSheet("font-weight: 600; padding: 0px;")
         self.reset = QPushButton("As in the file")
         self.reset.setObjectName("bridgecorr_spacing_reset")
         self.reset.setToolTip("Take the voxel size that the file states")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -80,7 +81,41 @@ def frame_view(session: ViewerSession, side: Side) -> None:
     if viewer is None or image is None or not layers:
         return
     look_at(session, side, image.grid.centre_um)
-    viewer.fit_to_view(layers=layers)
+    fit_layers(viewer, layers)
+
+
+def fit_layers(viewer: Viewer, layers: Sequence[Layer]) -> None:
+    """Fit the view to some layers.
+
+    napari's own `fit_to_view` fails where they lack an axis that others have (time).
+    """
+    if all(layer.ndim == viewer.dims.ndim for layer in layers):
+        viewer.fit_to_view(layers=list(layers))
+        return
+    viewer.reset_view()
+    n_shown = viewer.dims.ndisplay
+    if list(viewer.dims.displayed) != list(range(viewer.dims.ndim - n_shown, viewer.dims.ndim)):
+        return
+    extents = [_shown_extent(viewer, layer)[:, -n_shown:] for layer in layers if layer.ndim >= 3]
+    if not extents:
+        return
+    low = np.min([e[0] for e in extents], axis=0)
+    high = np.max([e[1] for e in extents], axis=0)
+    whole = viewer.layers.extent.world[:, -n_shown:]
+    ratio = np.min((whole[1] - whole[0]) / np.maximum(high - low, 1e-12))
+    viewer.scene.camera.zoom *= max(float(ratio), 1.0)
+    centre = (low + high) / 2
+    viewer.scene.camera.center = (*(0.0,) * (3 - n_shown), *map(float, centre))
+
+
+def _shown_extent(viewer: Viewer, layer: Layer) -> Any:
+    """(2, 3) least and greatest position of a layer in the viewer's units."""
+    units = viewer.layers.extent.units
+    extent = np.asarray(layer.extent.world)[:, -3:]
+    if units is None or len(units) < 3:
+        return extent
+    own = np.array([um_per(str(u)) for u in layer.units[-3:]])
+    return extent * own / np.array([um_per(str(u)) for u in units[-3:]])
 
 
 def show_images_upright(session: ViewerSession, upright: bool) -> None:

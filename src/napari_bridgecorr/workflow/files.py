@@ -165,7 +165,9 @@ def unknown_axes(image: SpatialImage) -> tuple[bool, bool, bool]:
 
 
 def doubtful_scale(image: SpatialImage) -> bool:
-    """Whether the reader takes the voxel size for wrong."""
+    """Whether the reader takes the voxel size for wrong, and the user has not answered."""
+    if image.placement.spacing_um is not None:
+        return False
     return any(w.startswith(DOUBTFUL_SCALE) for w in image.warnings) or bool(
         image.metadata.get("spacing_suspect")
     )

@@ -19,6 +19,7 @@ from napari_bridgecorr.workflow.files import (
     ImageChoice,
     chosen_images,
     direction_word,
+    doubtful_scale,
     first_choices,
     n_bytes,
     open_file,
@@ -204,3 +205,10 @@ def test_forty_metals_show_the_dna() -> None:
     dna = (Channel("DNA1", metal="Ir191"), Channel("DNA2", metal="Ir193"))
     assert overview_channels(image(noise((1, 40, 1, 4, 4)), (*metals, *dna))) == (38,)
     assert overview_channels(image(noise((1, 40, 1, 4, 4)))) == (0, 1, 2, 3)
+
+
+def test_an_answered_voxel_size_is_no_longer_doubtful() -> None:
+    doubtful = image(noise((1, 1, 2, 8, 8)), metadata={"spacing_suspect": True})
+    assert doubtful_scale(doubtful)
+    assert doubtful_scale(doubtful.placed(Placement(orientation=("z", "-y", "x"))))
+    assert not doubtful_scale(doubtful.placed(Placement((1.0, 1.0, 1.0))))
