@@ -6,12 +6,17 @@ mm; :mod:`~napari_bridgecorr.geometry.anatomical` converts.
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+# address space of the process that decodes DICOM files of at most half a GiB
+_HELPER_BYTES = 6 * 2**30
 
 ItkStep = NDArray[np.float64] | tuple[NDArray[Any], NDArray[np.float64]]
 
@@ -48,6 +53,38 @@ def read_dicom_array(path: Path) -> NDArray[Any]:
     reader.SetFileName(str(path))
     array: NDArray[Any] = itk.GetArrayFromImage(reader.Execute())
     return array
+
+
+def serve_dicom_arrays() -> None:
+    """Decode the files that standard input names, until it ends: the main loop of a helper process.
+
+    A line of input is a path as JSON. The answer is a line of JSON, ``{"shape", "dtype"}`` with the
+    pixels behind it, or ``{"fault"}``.
+    """
+    _limit_memory()
+    library()
+    answers = sys.stdout.buffer
+    answers.write(b"ready\n")
+    answers.flush()
+    for line in sys.stdin.buffer:
+        try:
+            array = np.ascontiguousarray(read_dicom_array(Path(json.loads(line))))
+        except (RuntimeError, MemoryError, ValueError) as error:
+            fault = fault_of(error) if isinstance(error, RuntimeError) else "memory runs out"
+            answers.write(json.dumps({"fault": fault}).encode() + b"\n")
+        else:
+            said = {"shape": array.shape, "dtype": array.dtype.str}
+            answers.write(json.dumps(said).encode() + b"\n" + array.tobytes())
+        answers.flush()
+
+
+def _limit_memory() -> None:
+    """Where the system can: a decoder that asks for absurd memory gets none."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (_HELPER_BYTES, _HELPER_BYTES))
 
 
 def write_vector_image(

@@ -463,22 +463,23 @@ def test_one_plane_of_a_huge_file_costs_little(tmp_path: Path) -> None:
 def test_a_compressed_stream_is_read_in_any_order(
     tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inflate, "_STEP_BYTES", 2**18)
+    monkeypatch.setattr(inflate, "_STEP_BYTES", 2**17)
     monkeypatch.setattr(inflate, "_CHECK_ALL_BYTES", 0)
-    content = np.random.default_rng(1).integers(0, 9, 3 * 2**20, dtype=np.uint8).tobytes()
+    content = np.random.default_rng(1).integers(0, 9, 2**20, dtype=np.uint8).tobytes()
     packed = zlib.compress(content, 1) if method == "zlib" else bz2.compress(content)
     path = tmp_path / "a"
     path.write_bytes(b"head" + packed)
     stream = InflatedBytes(path, 4, method, len(content))  # type: ignore[arg-type]
     rng = np.random.default_rng(2)
-    for start in [0, len(content) - 10, *rng.integers(0, len(content) - 5000, 12).tolist()]:
+    for start in [0, len(content) - 10, *rng.integers(0, len(content) - 5000, 8).tolist()]:
         count = min(5000, len(content) - start)
         assert stream.read(start, count) == content[start : start + count]
     again = pickle.loads(pickle.dumps(stream))
     assert again.read(77, 10) == content[77:87]
     path.write_bytes(b"head" + packed[:-50])
+    cut = pickle.loads(pickle.dumps(stream))
     with pytest.raises(ReadError, match="cut short"):
-        again.read(len(content) - 10, 10)
+        cut.read(len(content) - 10, 10)
 
 
 def test_gzip_in_several_members(tmp_path: Path) -> None:

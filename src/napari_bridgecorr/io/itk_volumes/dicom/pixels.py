@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ....errors import ReadError, one_line
-from ....simple_itk import fault_of, read_dicom_array
 from ...lazy import Block, Shape5, plane_chunks
+from .decoder import DecodingError, decode_dicom
 from .planes import Plane, PlaneFormat
 from .stacks import Stack
 
@@ -18,6 +18,7 @@ from .stacks import Stack
 _MOST_DECODED_BYTES = 2**29
 # no picture of a scanner is compressed further
 _LARGEST_RATIO = 2000
+_HELD = ("_lock", "_decoded", "_refused")
 
 
 class DicomPixels:
@@ -51,9 +52,10 @@ class DicomPixels:
     def _reset(self) -> None:
         self._lock = threading.Lock()
         self._decoded: tuple[Path, Block] | None = None
+        self._refused: dict[Path, ReadError] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in ("_lock", "_decoded")}
+        return {k: v for k, v in self.__dict__.items() if k not in _HELD}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -86,27 +88,39 @@ class DicomPixels:
     def _decode(self, plane: Plane) -> Block:
         """A plane's values (rows, columns, samples), by SimpleITK."""
         with self._lock:
+            if plane.path in self._refused:
+                raise self._refused[plane.path]
             if self._decoded is None or self._decoded[0] != plane.path:
                 self._decoded = None
                 try:
-                    values = read_dicom_array(plane.path)
-                except RuntimeError as error:
-                    raise ReadError(
-                        plane.path,
-                        f"holds pixels that cannot be decompressed ({one_line(fault_of(error))})",
-                        "export it again, or convert it to NIfTI",
-                    ) from error
-                self._decoded = (plane.path, values)
-            values = self._decoded[1]
-        size = (plane.n_frames, plane.format.rows, plane.format.columns, plane.format.samples)
-        if values.size != np.prod(size, dtype=object) or values.dtype.kind not in "iuf":
-            raise ReadError(
-                plane.path,
-                f"gives {values.shape} pixels where it announces {size}",
-                "export it again, or convert it to NIfTI",
-            )
-        found: Block = values.reshape(size)[plane.frame].astype(self.dtype, copy=False)
+                    self._decoded = (plane.path, _decoded_frames(plane))
+                except ReadError as error:
+                    # not again for every block: a hanging decoder costs seconds
+                    self._refused[plane.path] = error
+                    raise
+            found: Block = self._decoded[1][plane.frame].astype(self.dtype, copy=False)
         return found
+
+
+def _decoded_frames(plane: Plane) -> Block:
+    """All frames of a plane's file (frames, rows, columns, samples)."""
+    size = (plane.n_frames, plane.format.rows, plane.format.columns, plane.format.samples)
+    try:
+        values = decode_dicom(plane.path, plane.format.frame_bytes * plane.n_frames)
+    except DecodingError as error:
+        raise ReadError(
+            plane.path,
+            f"holds damaged pixels: {one_line(error)}",
+            "export it again, or convert it to NIfTI",
+        ) from error
+    # a table of colours turns one sample into three
+    if values.size != np.prod(size, dtype=object) or values.dtype.kind not in "iuf":
+        raise ReadError(
+            plane.path,
+            f"gives {values.shape} pixels where it announces {size}",
+            "convert it to NIfTI, for example with dcm2niix",
+        )
+    return values.reshape(size)
 
 
 def value_dtype(plane_format: PlaneFormat, scalings: set[tuple[float, float]]) -> np.dtype[Any]:
