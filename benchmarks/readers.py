@@ -182,7 +182,8 @@ def _first_picture(path: Path) -> None:
     after = found["resident_mb"]
     print(
         f"napari: first picture after {found['seconds']:.2f} s "
-        f"({'within' if found['seconds'] <= FIRST_PICTURE_S else 'ABOVE'} {FIRST_PICTURE_S:g} s), "
+        f"({'within' if found['seconds'] <= FIRST_PICTURE_S else 'ABOVE'} {FIRST_PICTURE_S:g} s; "
+        f"{found['cpu_seconds']:.2f} s of processor time), "
         f"resident {found['resident_before_mb']:.0f} MB before, {after:.0f} MB after, peak "
         f"{found['peak_mb']:.0f} MB ({'within' if after <= RESIDENT_MB else 'ABOVE'} "
         f"{RESIDENT_MB} MB); {psutil.virtual_memory().total / 2**30:.0f} GiB of memory here",

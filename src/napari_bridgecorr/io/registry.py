@@ -34,13 +34,23 @@ _READERS = (
 )
 
 
+# endings that name one format: its reader is asked first, so that no other library is loaded
+_ASKED_FIRST = {".czi": "CziReader", ".mcd": "McdReader", ".nii": "NiftiReader"}
+
+
 def readers() -> tuple[Reader, ...]:
     """Every reader, in the order in which they are asked."""
     return tuple(_each_reader())
 
 
-def _each_reader() -> Iterator[Reader]:
-    for module, name in _READERS:
+def is_claimed(path: Path) -> bool:
+    """Whether a reader takes the file for its own; loads no more libraries than it must."""
+    return any(reader.claim(path).accepted for reader in _each_reader(path))
+
+
+def _each_reader(path: Path | None = None) -> Iterator[Reader]:
+    first = _ASKED_FIRST.get(path.suffix.lower()) if path else None
+    for module, name in sorted(_READERS, key=lambda entry: entry[1] != first):
         yield _reader(module, name)
 
 
@@ -92,7 +102,7 @@ def open_images(path: str | PathLike[str]) -> tuple[SpatialImage, ...]:
     place = Path(local_part(fspath(path)))
     is_folder = _require_readable(place)
     refusals = []
-    for reader in _each_reader():
+    for reader in _each_reader(place):
         claim = reader.claim(place)
         if claim.accepted:
             try:

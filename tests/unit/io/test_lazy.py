@@ -111,3 +111,13 @@ def test_a_function_is_a_source_too_and_every_array_of_it_its_own():
     assert arrays[0].name != arrays[1].name
     assert arrays[0].chunks[3] == (4, 3)
     assert np.array_equal(arrays[0].compute(scheduler="sync"), VALUES)
+
+
+def test_an_image_of_absurd_size_has_no_millions_of_chunks():
+    def read(starts, stops):
+        return np.ones(np.subtract(stops, starts), np.uint8)
+
+    shape = (10**6, 40, 500, 10**8, 10**8)
+    array = lazy_array(shape, np.dtype(np.uint8), (1, 1, 1, 512, 512), read)
+    assert array.npartitions <= 2**16
+    assert array[5, 1, 3, 10:12, -4:].compute(scheduler="sync").tolist() == [[1] * 4] * 2

@@ -187,7 +187,7 @@ def _fill(
                 tiles[name.lower()][at] = dims["start"][here]
                 tiles[side][at] = extent
                 tiles[f"stored_{side}"][at] = np.where(stored == 0, extent, stored)
-            elif name in PLANE_DIMS or name == "M":
+            elif len(name) == 1 and name in PLANE_DIMS + "M":
                 tiles[name][at] = dims["start"][here]
                 # some writers state a nonsensical number of mosaic tiles in a tile
                 if name != "M":
