@@ -50,14 +50,39 @@ def convert(options: Namespace) -> int:
     """``bridgecorr convert``."""
     from ..workflow.kinds import kind_of
 
-    if kind_of(options.path) == "landmarks":
+    kind = kind_of(options.path)
+    if kind == "landmarks":
         return _convert_landmarks(options)
+    if kind == "transform":
+        return _convert_transform(options)
     from ..workflow.images import convert
 
     name = options.path if options.image is None else f"{options.path}#{options.image}"
     image = _open(name, options.spacing)
     convert(image, options.out, ConsoleProgress())
     print(f"wrote {options.out}")
+    return 0
+
+
+def _convert_transform(options: Namespace) -> int:
+    from ..workflow.transforms import convert_transform
+
+    like = None if options.like is None else _open(options.like, None).grid
+    done = convert_transform(
+        Path(options.path),
+        options.out,
+        like=like,
+        spacing_um=options.spacing,
+        tolerance_um=options.tolerance,
+        inverse=options.inverse,
+        frame=options.frame,
+        progress=ConsoleProgress(),
+    )
+    for warning in (*done.source.warnings, *done.warnings):
+        warn(warning)
+    print(f"wrote {options.out}")
+    for line in done.report():
+        print(line)
     return 0
 
 

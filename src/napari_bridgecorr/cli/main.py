@@ -88,20 +88,46 @@ def _add_image_commands(commands: Commands) -> None:
     info.add_argument("--spacing", type=_triple, metavar="Z,Y,X", help=_SPACING_HELP)
 
     convert = _command(
-        commands, "convert", "write an image as OME-Zarr, or landmarks for another program"
+        commands, "convert", "write an image as OME-Zarr, landmarks or a transform for others"
     )
-    convert.add_argument("path", metavar="PATH", help="image or landmarks, told by content")
+    convert.add_argument("path", metavar="PATH", help="image, landmarks or transform, by content")
     convert.add_argument(
         "out",
         metavar="OUT",
         type=Path,
         help=".ome.zarr for an image; .csv, .fcsv or .mrk.json for landmarks (the last two hold "
-        "one image's points: OUT_fixed and OUT_moving are written)",
+        "one image's points: OUT_fixed and OUT_moving are written); .json, .h5, .tfm, .mat, .txt, "
+        ".nii.gz, .nrrd or .ome.zarr for a transform (TransformParameters.txt is elastix's)",
     )
     convert.add_argument("--image", type=int, metavar="N", help="number of the image in the file")
     convert.add_argument("--spacing", type=_triple, metavar="Z,Y,X", help=_SPACING_HELP)
     _add_landmark_reading(convert)
     _add_landmark_writing(convert)
+    _add_transform_writing(convert)
+
+
+def _add_transform_writing(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("transforms", "one that a format cannot hold is sampled")
+    group.add_argument(
+        "--like",
+        metavar="IMAGE",
+        help="sample over the box of this image (default: about the landmarks); "
+        "with --spacing every Z,Y,X um",
+    )
+    group.add_argument(
+        "--tolerance",
+        type=float,
+        metavar="UM",
+        help="how far the sampled field may be from the transform (default: 1)",
+    )
+    group.add_argument("--inverse", action="store_true", help="write the map moving to fixed")
+    group.add_argument(
+        "--frame",
+        choices=["LPS", "RAS"],
+        default="LPS",
+        help="what x, y, z mean in files of ITK, ANTs and elastix; RAS keeps the axes' signs, "
+        "as for images that have no anatomical directions (TIFF)",
+    )
 
 
 def _add_landmark_commands(commands: Commands) -> None:
