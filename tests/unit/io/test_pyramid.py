@@ -84,6 +84,21 @@ def test_labels_keep_their_names():
     assert picked.tolist() == [[[7, 900, 5]]]
 
 
+@settings(max_examples=40, deadline=None)
+@given(hnp.arrays(np.uint8, SHAPES, elements=st.integers(0, 3)), FACTORS)
+def test_labels_are_the_commonest_of_their_group(block, factors):
+    found = mean_downsample(block, factors, labels=True)
+    for index in np.ndindex(*found.shape):
+        corner = tuple(slice(i * f, (i + 1) * f) for i, f in zip(index, factors, strict=True))
+        group = block[corner]
+        names, counts = np.unique(group, return_counts=True)
+        assert found[index] in names
+        if group.size == np.prod(factors):
+            assert counts[names == found[index]][0] == counts.max()
+            # of equally common ones not the background
+            assert found[index] != 0 or (counts == counts.max()).sum() == 1
+
+
 def test_leading_axes_are_left_alone():
     block = np.random.default_rng(0).random((2, 3, 4, 5, 6))
     mean = mean_downsample(block, (2, 2, 2))

@@ -273,7 +273,7 @@ def parse_label(described: Any) -> dict[str, Any]:
     properties = {
         entry["label-value"]: {k: v for k, v in entry.items() if k != "label-value"}
         for entry in _mappings(document.get("properties"))
-        if isinstance(entry.get("label-value"), int)
+        if isinstance(entry.get("label-value"), int) and len(entry) > 1
     }
     if properties:
         found["label_properties"] = properties

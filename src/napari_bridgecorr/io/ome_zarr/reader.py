@@ -30,6 +30,7 @@ _ZIP_ENDINGS = (".ozx", ".zarr.zip", ".zarr")
 _COPY = "copy the whole image again from its source"
 _DEEPEST = 4
 _MOST_CHILDREN = 50_000
+_MOST_WELLS = 5000
 _MOST_NAMED = 5
 _REQUESTS = 16
 
@@ -178,7 +179,7 @@ def _labels(
     faults: list[str] = []
     labels: list[SpatialImage] = []
     listed = ome.get("labels")
-    for name in listed[:_MOST_CHILDREN] if isinstance(listed, list) else []:
+    for name in _once(listed[:_MOST_WELLS] if isinstance(listed, list) else []):
         try:
             group = folder / safe_path(name)
             found = attributes(group)
@@ -196,6 +197,9 @@ def _labels(
 def _plate(opening: Opening, group: Folder, plate: Any, name: str) -> list[SpatialImage]:
     """Every field of every well, named as ``A/1/0``."""
     wells = [entry.get("path") for entry in _mappings(plate, "wells")]
+    if len(wells) > _MOST_WELLS:
+        fault = f"its plate lists {len(wells)} wells, which is absurd"
+        raise ReadError(opening.source.location, fault, _COPY)
     opening.is_plate = True
     images = _children(opening, group, wells, name, _well)
     places = {image.grid.index_to_world[:3, 3].tobytes() for image in images}
@@ -270,6 +274,8 @@ def _children(
     if len(names) > _MOST_CHILDREN:
         raise ReadError(place, f"it lists {len(names)} images, which is absurd", _COPY)
 
+    names = _once(names)
+
     def one(name: Any) -> list[SpatialImage] | str:
         try:
             path = safe_path(name)
@@ -290,6 +296,11 @@ def _children(
         rest = len(faults) - _MOST_NAMED
         faults = [*faults[:_MOST_NAMED], f"{rest} more images are left out"]
     return _warned(images, faults, place)
+
+
+def _once(names: Sequence[Any]) -> list[Any]:
+    """The names, each once."""
+    return list({str(name): name for name in names}.values())
 
 
 def _warned(images: list[SpatialImage], faults: Sequence[str], place: str) -> list[SpatialImage]:

@@ -336,17 +336,19 @@ def _attributes(
 def _label_json(image: SpatialImage) -> dict[str, Any]:
     """``image-label``: colours and properties of the labels, where the image has them."""
     described: dict[str, Any] = {"version": _VERSION}
-    colours = image.metadata.get("label_colours")
-    if isinstance(colours, Mapping) and colours:
+    colours, properties = (
+        {int(value): entry for value, entry in found.items()} if isinstance(found, Mapping) else {}
+        for found in (image.metadata.get(k) for k in ("label_colours", "label_properties"))
+    )
+    # validators want both lists to name the same labels
+    both = dict.fromkeys([*colours, *properties])
+    if colours:
         described["colors"] = [
-            {"label-value": int(value), "rgba": _rgba(str(colour))}
-            for value, colour in colours.items()
+            {"label-value": v} | ({"rgba": _rgba(str(colours[v]))} if v in colours else {})
+            for v in both
         ]
-    properties = image.metadata.get("label_properties")
-    if isinstance(properties, Mapping) and properties:
-        described["properties"] = [
-            {"label-value": int(value), **found} for value, found in properties.items()
-        ]
+    if properties:
+        described["properties"] = [{"label-value": v, **properties.get(v, {})} for v in both]
     return described
 
 
