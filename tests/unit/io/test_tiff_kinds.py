@@ -386,6 +386,8 @@ def test_imagej_channels(tmp_path: Path) -> None:
         (2400, 2, False),
         (50800, 2, True),
         (28.3465, 3, False),
+        (28, 3, False),
+        (118, 3, False),
         (118.11, 3, False),
         (20000, 3, True),
         (1, 3, False),

@@ -40,7 +40,9 @@ def scale_of_tags(resolution: tuple[float | None, float | None, int]) -> tuple[M
     length_um = micrometres_per("inch" if unit == _PER_INCH else "cm")
     y, x = length_um / y_res, length_um / x_res
     inch = micrometres_per("inch")
-    is_dummy = any(abs(inch / x - dpi) < 0.005 * dpi for dpi in _PRINT_DPI)
+    # JPEG and many TIFF writers round to whole pixels per cm: 72 dpi becomes 28 per cm, 71.1 dpi
+    rounding = 0.51 * inch / micrometres_per("cm") if float(x_res).is_integer() else 0.0
+    is_dummy = any(abs(inch / x - dpi) < max(0.005 * dpi, rounding) for dpi in _PRINT_DPI)
     if is_dummy or x_res <= 1 or (unit == _PER_INCH and inch / x < _FINEST_SCANNER_DPI):
         return UNKNOWN, f"its {inch / x:.6g} dots per inch are not believed"
     return (None, y, x), ""
