@@ -171,11 +171,26 @@ def _grid(
         )
     if not is_rectangular(box):
         raise GeometryError("the image's axes are not at right angles: name another with --like")
+    if spacing_um is None and like is None and box.n_voxels > 1 and tolerance_um is None:
+        return box  # the transform's own field
+    box = _squared(box)
     if spacing_um is not None:
         return _storable(at_spacing(box, spacing_um))
-    if like is None and box.n_voxels > 1 and tolerance_um is None:
-        return box  # the transform's own field
     return _storable(grid_for(transform, box, tolerance_um or DEFAULT_TOLERANCE_UM))
+
+
+def _squared(box: Grid) -> Grid:
+    """The box with its axes exactly at right angles: an image's are so to float32 only."""
+    size = np.asarray(box.voxel_size_um)
+    left, _, right = np.linalg.svd(box.index_to_world[:3, :3] / size)
+    matrix = box.index_to_world.copy()
+    matrix[:3, :3] = (left @ right) * size
+    if np.allclose(matrix, box.index_to_world, rtol=0, atol=1e-12):
+        return box
+    # turned about its middle
+    middle = (np.asarray(box.shape) - 1) / 2
+    matrix[:3, 3] = box.centre_um - matrix[:3, :3] @ middle
+    return Grid(box.shape, matrix)
 
 
 def _storable(grid: Grid) -> Grid:

@@ -101,9 +101,12 @@ def holds_fields(target: Target) -> bool:
 
 
 def is_rectangular(grid: Grid) -> bool:
-    """Whether a grid's axes are at right angles, as other programs' images need."""
+    """Whether a grid's axes are at right angles, as other programs' images need.
+
+    To the rounding of NIfTI's float32, so that what was read can be written again.
+    """
     axes = grid.index_to_world[:3, :3] / grid.voxel_size_um
-    return np.allclose(axes.T @ axes, np.eye(3), rtol=0, atol=1e-9)
+    return np.allclose(axes.T @ axes, np.eye(3), rtol=0, atol=1e-5)
 
 
 def write_transform(
