@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
-from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from ..errors import BridgecorrError
 from ..geometry import Grid, Placement
@@ -29,7 +29,7 @@ from .lifeline import Lifeline
 from .loading import LayerAdder, add_landmarks, image_names, show_layers
 from .next_step import NextStep
 from .panel_jobs import PanelJobs
-from .panel_parts import Message, ProgressLine, muted, primary
+from .panel_parts import Message, ProgressLine, button, muted, primary
 from .summary import for_the_window
 from .transform_file_page import TransformFilePage
 from .viewer_session import LoadedTransform, session_of
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 _WIDTH_PX, _HEIGHT_PX = 400, 900
+_CARDS_WITHOUT_BUTTONS = 3
 _WELCOME = (
     "Nothing is loaded yet: first you see what is in the file, and choose.\n\n"
     "Microscopy: CZI, OME-TIFF, TIFF, OME-Zarr, MCD. MRI: NIfTI, DICOM, ParaVision, NRRD. "
@@ -76,6 +77,19 @@ class FilePanel(QWidget):
         self.welcome = muted(_WELCOME)
         self.file_line = muted()
         self.cards = ImageCards()
+        self.all_or_none = QWidget()
+        row = QHBoxLayout(self.all_or_none)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(6)
+        row.addWidget(self.file_line, 1)
+        self.all, self.none = (
+            button("All", "Tick every image"),
+            button("None", "Untick every image"),
+        )
+        for made, is_wanted in ((self.all, True), (self.none, False)):
+            made.setFixedWidth(56)
+            made.clicked.connect(partial(self._tick_all, is_wanted))
+            row.addWidget(made)
         self.cards.chosen.connect(self._show_details)
         self.cards.ticked.connect(self._on_ticked)
         self.details = ImageDetails()
@@ -105,7 +119,7 @@ class FilePanel(QWidget):
         column = QVBoxLayout(inside)
         column.setContentsMargins(10, 8, 10, 8)
         column.setSpacing(10)
-        pages = (self.drop_zone, self.welcome, self.file_line, self.cards, self.details)
+        pages = (self.drop_zone, self.welcome, self.all_or_none, self.cards, self.details)
         for widget in (*pages, self.landmarks, self.transform):
             column.addWidget(widget)
         column.addStretch(1)
@@ -171,6 +185,8 @@ class FilePanel(QWidget):
         elif contents.kind == "transform":
             self.transform.show_file(Path(contents.path))
         else:
+            for made in (self.all, self.none):
+                made.setVisible(len(contents.images) > _CARDS_WITHOUT_BUTTONS)
             self.cards.show_images(contents.images, self._choices)
             self._show_details(0)
             self._draw_thumbnails(contents)
@@ -206,6 +222,9 @@ class FilePanel(QWidget):
         if self._contents is not None and number < len(self._contents.images):
             images = self._contents.images
             self.details.show_image(images[number], self._choices[number], len(images))
+
+    def _tick_all(self, is_wanted: bool, _checked: bool = False) -> None:
+        self.cards.tick_all(is_wanted)
 
     def _on_ticked(self, number: int, is_wanted: bool) -> None:
         self._choose(replace(self._choices[number], is_wanted=is_wanted))
@@ -292,7 +311,7 @@ class FilePanel(QWidget):
 
     def _show_page(self, kind: str | None) -> None:
         self.welcome.setVisible(kind is None)
-        self.file_line.setVisible(kind == "image")
+        self.all_or_none.setVisible(kind == "image")
         self.cards.setVisible(kind == "image")
         self.details.setVisible(kind == "image")
         self.landmarks.setVisible(kind == "landmarks")

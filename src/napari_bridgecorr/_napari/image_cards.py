@@ -75,6 +75,12 @@ class ImageCards(QListWidget):
         self.setFixedHeight(rows * _ROW_PX + 8)
         self.setCurrentRow(0)
 
+    def tick_all(self, is_wanted: bool) -> None:
+        """Tick or untick every card, as the user does one by one."""
+        state = Qt.CheckState.Checked if is_wanted else Qt.CheckState.Unchecked
+        for number in range(self.count()):
+            self.item(number).setCheckState(state)
+
     def show_image(self, number: int, image: SpatialImage) -> None:
         """Write an image's facts into its card, as it is placed now."""
         item = self.item(number)

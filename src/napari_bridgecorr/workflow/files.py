@@ -16,6 +16,7 @@ from .kinds import Kind, kind_of
 
 # their world is the body's; a microscope's is the stage's
 _ANATOMICAL_FORMATS = ("nifti", "analyze", "dicom", "nrrd", "metaimage", "paravision", "bruker")
+_MOST_WANTED = 12
 _LETTERS = {"z": ("I", "S"), "y": ("P", "A"), "x": ("L", "R")}
 _LETTER_WORDS = {
     "S": "superior",
@@ -119,12 +120,19 @@ def open_file(name: str, progress: Progress | None = None) -> FileContents:
 
 
 def first_choices(contents: FileContents) -> tuple[ImageChoice, ...]:
-    """What is loaded unless the user says otherwise: images, not photographs of the slide."""
+    """What is loaded unless the user says otherwise: images, not photographs of the slide.
+
+    Of very many (the fields of a plate) only the first.
+    """
     has_images = any(i.source.role == "image" for i in contents.images)
-    return tuple(
-        ImageChoice(number, is_wanted=not has_images or image.source.role in ("image", "labels"))
+    wanted = [
+        number
         for number, image in enumerate(contents.images)
-    )
+        if not has_images or image.source.role in ("image", "labels")
+    ]
+    if len(wanted) > _MOST_WANTED:
+        wanted = wanted[:1]
+    return tuple(ImageChoice(n, is_wanted=n in wanted) for n in range(len(contents.images)))
 
 
 def chosen_images(

@@ -101,6 +101,8 @@ def test_photographs_of_the_slide_wait_to_be_asked_for() -> None:
     assert [i.source.role for i in chosen_images(contents, choices)] == ["image", "labels"]
     only = FileContents(Path("made"), "image", images[2:])
     assert all(c.is_wanted for c in first_choices(only))
+    plate = FileContents(Path("made"), "image", images[:1] * 96)
+    assert [c.number for c in first_choices(plate) if c.is_wanted] == [0]
 
 
 def test_what_must_be_asked() -> None:
