@@ -394,8 +394,11 @@ def hostile(seeds: list[Path]) -> Iterator[Mutant]:
 
 def _bombs() -> dict[str, bytes]:
     """Chunks of 8 GiB of zeros, or that claim to be."""
+    # what lies between full flushes stands alone and can be repeated
     packed = zlib.compressobj(9)
-    deflated = b"".join([*(packed.compress(bytes(2**24)) for _ in range(128)), packed.flush()])
+    head = packed.compress(bytes(2**24)) + packed.flush(zlib.Z_FULL_FLUSH)
+    again = packed.compress(bytes(2**24)) + packed.flush(zlib.Z_FULL_FLUSH)
+    deflated = head + again * 511 + packed.flush()
     block = gzip.compress(bytes(2**24), 9)
     # a zstd frame of run-length blocks of 128 KiB each, its size not stated
     run = (2**17 << 3 | 1 << 1).to_bytes(3, "little") + b"\0"
