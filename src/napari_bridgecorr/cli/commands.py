@@ -311,6 +311,8 @@ def _registered(options: Namespace) -> tuple[SpatialImage, SpatialImage, Transfo
     from ..io.transform_files import read_transform
 
     source = read_transform(options.transform)  # first: it is quick to find out that it is wrong
+    for warning in source.warnings:
+        warn(f"{options.transform.name}: {warning}")
     fixed = _open(options.fixed, options.fixed_spacing)
     moving = _open(options.moving, options.moving_spacing)
     return fixed, moving, source

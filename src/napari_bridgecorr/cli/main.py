@@ -139,7 +139,7 @@ def _add_landmark_commands(commands: Commands) -> None:
     fit.add_argument("--json", action="store_true", help="print the diagnostics as JSON")
 
     map_ = _command(commands, "map", "map points through a transform")
-    map_.add_argument("transform", metavar="T.json", type=Path)
+    map_.add_argument("transform", metavar="T", type=Path, help=_TRANSFORM_HELP)
     map_.add_argument(
         "points",
         metavar="POINTS",
@@ -339,7 +339,7 @@ def _add_landmark_writing(parser: argparse.ArgumentParser) -> None:
 def _add_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fixed", metavar="FIXED", required=True)
     parser.add_argument("--moving", metavar="MOVING", required=True)
-    parser.add_argument("--transform", metavar="T.json", type=Path, required=True)
+    parser.add_argument("--transform", metavar="T", type=Path, required=True, help=_TRANSFORM_HELP)
     parser.add_argument("--fixed-spacing", type=_triple, metavar="Z,Y,X", help=_SPACING_HELP)
     parser.add_argument("--moving-spacing", type=_triple, metavar="Z,Y,X", help=_SPACING_HELP)
 
@@ -375,5 +375,8 @@ _COLUMNS_HELP = (
     "which column of a plain CSV is what, where its name does not tell: keys fixed_z, fixed_y, "
     "fixed_x, moving_z, moving_y, moving_x, or z, y, x for the points of one image; name, id, "
     "enabled"
+)
+_TRANSFORM_HELP = (
+    "transform: T.json, or one of ITK, ANTs, Slicer, elastix or OME-Zarr, told by content"
 )
 _SPACING_HELP = "voxel size in um where the file has none"

@@ -171,14 +171,14 @@ def map_points(
     TransformError
         If no point could be mapped.
     """
-    chosen = read_transform(transform).transform
-    function = chosen.inverse() if inverse else chosen
+    source = read_transform(transform)
+    function = source.transform.inverse() if inverse else source.transform
     reading = reading or LandmarkFileOptions()
-    warnings: tuple[str, ...] = ()
+    warnings = source.warnings
     if reading.columns or landmark_format_of(points) not in (None, "points_csv"):
         file = read_points_file(points, reading, "moving" if inverse else "fixed")
         tables = iter([_table_of(points, file.points)])
-        warnings = file.warnings
+        warnings += file.warnings
     else:
         tables = iter_points(points)
     counts = [0, 0]
