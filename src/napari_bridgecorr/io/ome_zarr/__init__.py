@@ -1,4 +1,4 @@
-"""OME-Zarr. Only `store` imports zarr, only `remote` fsspec."""
+"""OME-Zarr. Only `library` imports zarr, only `remote` fsspec."""
 
 from .reader import OmeZarrReader
 from .write import write_collection, write_ome_zarr

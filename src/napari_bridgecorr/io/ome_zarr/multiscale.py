@@ -324,7 +324,10 @@ def _is_centred(fine: StoredArray, coarse: StoredArray, f: NDArray[np.int_]) -> 
     step_z, step_yx = int(f[0]), int(f[1])
     under = tuple(slice(s.start * step_yx, s.stop * step_yx) for s in (rows, columns))
     planes = slice(z * step_z, (z + 1) * step_z)
-    beneath = fine[(0, 0, planes, *under)].mean(axis=0, dtype=np.float64)
+    volume = fine[(0, 0, planes, *under)]
+    if volume.size == 0 or patch.size == 0:
+        return True
+    beneath = volume.mean(axis=0, dtype=np.float64)
     return sampled_at_centres(beneath, patch, int(f[1])) is not False
 
 

@@ -7,6 +7,7 @@ is not believed.
 from __future__ import annotations
 
 import importlib
+import sys
 from functools import cached_property
 from typing import Any
 
@@ -111,7 +112,7 @@ class RemoteFiles:
             return None
         except (ImportError, TimeoutError):
             raise
-        except Exception as error:  # noqa: BLE001 - each kind of store has errors of its own
+        except _faults() as error:
             return self._refused(error, method, key, seconds, options)
 
     def _refused(
@@ -171,6 +172,20 @@ class RemoteFiles:
     def state(self, key: str) -> str:  # noqa: ARG002
         """Not known without asking."""
         return ""
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """What the kinds of stores that are loaded raise; each has errors of its own."""
+    own = (
+        ("aiohttp", "ClientError"),
+        ("botocore.exceptions", "BotoCoreError"),
+        ("botocore.exceptions", "ClientError"),
+        ("gcsfs.retry", "HttpError"),
+        ("google.auth.exceptions", "GoogleAuthError"),
+        ("azure.core.exceptions", "AzureError"),
+    )
+    loaded = [getattr(sys.modules.get(module), name, None) for module, name in own]
+    return OSError, ValueError, RuntimeError, LookupError, *(e for e in loaded if e is not None)
 
 
 def _words(error: BaseException) -> str:
