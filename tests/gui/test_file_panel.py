@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -411,6 +413,24 @@ def test_closing_mid_read_leaves_nothing_connected(
     )
     qtbot.wait(50)
     assert len(viewer.layers) == 0
+
+
+def test_the_interpreter_ends_in_peace(viewer: Any) -> None:  # noqa: ARG001 - it needs a display
+    # a script that ends with its window open
+    script = """
+import napari
+from qtpy.QtTest import QTest
+viewer = napari.Viewer()
+panels = [viewer.window.add_plugin_dock_widget("napari-bridgecorr", n) for n in ("File", "Register")]
+QTest.qWait(300)
+print("shown")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert "shown" in done.stdout
+    assert "RuntimeError" not in done.stderr
+    assert done.returncode == 0, done.stderr
 
 
 def test_cancelling_and_stale_answers(

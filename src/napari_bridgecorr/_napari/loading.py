@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Layer
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer
 
 from ..image import SpatialImage
@@ -57,7 +58,8 @@ class LayerAdder(QObject):
 
     def stop(self) -> None:
         """Add no more; nobody is told."""
-        self._timer.stop()
+        if isalive(self._timer):  # when the interpreter ends Qt's objects go first
+            self._timer.stop()
         self._waiting.clear()
         self._viewer = None
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image, Labels, Points
 from napari.layers.base import ActionType
 from psygnal import Signal
+from qtpy.compat import isalive
 from qtpy.QtCore import QTimer
 
 from ..errors import BridgecorrError
@@ -109,7 +110,8 @@ class ViewerSession:
     def detach(self) -> None:
         """A widget is gone. With the last one every callback is disconnected."""
         self._users -= 1
-        if self._users:
+        # when the interpreter ends Qt's objects go first
+        if self._users or not isalive(self._settle):
             return
         self._settle.stop()
         self._settle.timeout.disconnect(self._read_landmarks)
