@@ -169,7 +169,7 @@ def test_lying_texts() -> None:
 
 def lying_hdf5(content: bytes) -> Iterator[tuple[str, bytes]]:
     """A good file in which one 8-byte length or address is absurd, its checksums made right."""
-    from napari_bridgecorr.io.transform_files.hdf5 import lookup3
+    from napari_bridgecorr.io.transform_files.hdf5_bytes import lookup3
 
     spans = []
     at = content.find(b"OHDR")

@@ -225,7 +225,8 @@ def grid_for(transform: Transform, box: Grid, tolerance_um: float) -> Grid:
     Returns
     -------
     Grid
-        Isotropic. Of at most :data:`MOST_VECTORS` voxels, where the tolerance may not be reached.
+        Isotropic, but for the axis along which a planar spline is straight. Of at most
+        :data:`MOST_VECTORS` voxels, where the tolerance may not be reached.
 
     Raises
     ------
@@ -235,13 +236,15 @@ def grid_for(transform: Transform, box: Grid, tolerance_um: float) -> Grid:
     if not (np.isfinite(tolerance_um) and tolerance_um > 0):
         raise GeometryError(f"the tolerance must be a positive length in um, not {tolerance_um}")
     extent = np.asarray(box.shape) * np.asarray(box.voxel_size_um)
+    straight = _straight_axes(transform, box)
+    extent = np.where(straight, 0.0, extent)
     coarsest = float(extent.max() / _FEWEST_CELLS)
     finest = _finest_spacing(extent)
     spacing = float(np.clip(coarsest / 8, finest, coarsest))
     fitting: float | None = None
     too_coarse = np.inf
     for _ in range(_MOST_TRIES):
-        error = interpolation_error(transform, _covering(box, spacing)).bound_um
+        error = interpolation_error(transform, _covering(box, spacing, straight)).bound_um
         if error <= tolerance_um:
             fitting = spacing
             if spacing >= coarsest or error > 0.7 * tolerance_um:
@@ -258,7 +261,16 @@ def grid_for(transform: Transform, box: Grid, tolerance_um: float) -> Grid:
             if too_coarse / fitting < 1.1:
                 break
         spacing = float(np.clip(wanted, finest, coarsest))
-    return _covering(box, spacing if fitting is None else fitting)
+    return _covering(box, spacing if fitting is None else fitting, straight)
+
+
+def _straight_axes(transform: Transform, box: Grid) -> NDArray[np.bool_]:
+    """Axes of a box along which a planar spline is straight: two vectors there are enough."""
+    bent = _parted(transform)
+    if bent is None or not isinstance(bent.core, ThinPlateSpline) or bent.core.dimensions == 3:
+        return np.zeros(3, dtype=bool)
+    edges = (bent.before @ box.index_to_world)[1:3, :3]
+    return np.asarray(np.all(edges == 0, axis=0))
 
 
 def _finest_spacing(extent: FloatArray) -> float:
@@ -266,21 +278,25 @@ def _finest_spacing(extent: FloatArray) -> float:
     low, high = 1e-6 * float(extent.max()), float(extent.max())
     for _ in range(60):
         middle = np.sqrt(low * high)
-        if np.prod(np.ceil(extent / middle) + 1) > MOST_VECTORS:
+        if np.prod(np.ceil(extent / middle) + 1, dtype=np.float64) > MOST_VECTORS:
             low = middle
         else:
             high = middle
     return high
 
 
-def _covering(box: Grid, spacing_um: float) -> Grid:
-    """An isotropic grid whose centres reach the faces of the box, so that all of it is covered."""
+def _covering(box: Grid, spacing_um: float, straight: NDArray[np.bool_]) -> Grid:
+    """An isotropic grid whose centres reach the faces of the box, so that all of it is covered.
+
+    Along a straight axis the two faces have all the centres.
+    """
     size = np.asarray(box.voxel_size_um)
     extent = np.asarray(box.shape) * size
-    count = np.ceil(extent / spacing_um - 1e-9).astype(int) + 1
-    step = np.diag([*(spacing_um / size), 1.0])
+    spacing = np.where(straight, extent, spacing_um)
+    count = np.ceil(extent / spacing - 1e-9).astype(int) + 1
+    step = np.diag([*(spacing / size), 1.0])
     # centred: what reaches beyond does so equally on both sides
-    step[:3, 3] = -0.5 - ((count - 1) * spacing_um - extent) / 2 / size
+    step[:3, 3] = -0.5 - ((count - 1) * spacing - extent) / 2 / size
     return Grid((int(count[0]), int(count[1]), int(count[2])), box.index_to_world @ step)
 
 

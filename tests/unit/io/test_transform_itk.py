@@ -16,7 +16,7 @@ from napari_bridgecorr.errors import ReadError, WriteError
 from napari_bridgecorr.geometry import Grid
 from napari_bridgecorr.geometry.anatomical import points_from_millimetres, points_to_millimetres
 from napari_bridgecorr.io.transform_files import read_transform, write_transform
-from napari_bridgecorr.io.transform_files.hdf5 import lookup3
+from napari_bridgecorr.io.transform_files.hdf5_bytes import lookup3
 from napari_bridgecorr.transform import Affine, Chain, DisplacementField, ThinPlateSpline, Transform
 
 RNG = np.random.default_rng(2)
