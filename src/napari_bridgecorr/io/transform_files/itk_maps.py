@@ -19,7 +19,7 @@ from ...geometry.anatomical import (
 from ...transform import Affine, Chain, DisplacementField, Transform
 from ...units import MICROMETRES_PER_MILLIMETRE
 from .bspline import spline_field
-from .itk_records import FloatArray, ItkRecord, matrix_of
+from .itk_records import LARGEST_MM, FloatArray, ItkRecord, matrix_of
 from .transform_file import TransformFile
 
 FLAT_SPACING_UM = 1e7
@@ -177,7 +177,7 @@ def lattice_of(fixed: FloatArray, dimensions: int, frame: AnatomicalFrame) -> It
         If they are not as many as they must be, or absurd.
     """
     d = dimensions
-    if fixed.size != d * (d + 3) or not np.all(np.isfinite(fixed)):
+    if fixed.size != d * (d + 3) or not np.all(np.abs(fixed) < LARGEST_MM):
         raise TransformError(f"its grid is described by {fixed.size} numbers, not {d * (d + 3)}")
     size, origin, spacing = fixed[:d], fixed[d : 2 * d], fixed[2 * d : 3 * d]
     direction = fixed[3 * d :].reshape(d, d)
@@ -223,7 +223,7 @@ def displacements_um(
     d, count = lattice.dimensions, prod(lattice.shape)
     if values_mm.size != d * count:
         raise TransformError(f"it holds {values_mm.size} numbers for a grid that needs {d * count}")
-    if not np.all(np.isfinite(values_mm)):
+    if not np.all(np.abs(values_mm) < LARGEST_MM):
         raise TransformError("its displacements are not all finite numbers")
     vectors = values_mm.reshape(count, d).T if interleaved else values_mm.reshape(d, count)
     out = np.zeros((3, *lattice.shape), dtype=values_mm.dtype)

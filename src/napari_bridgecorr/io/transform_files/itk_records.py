@@ -17,6 +17,9 @@ from ...errors import TransformError
 
 FloatArray = NDArray[np.float64]
 
+LARGEST_MM = 1e12
+"""No image is so far away: such a number is damage, and would overflow."""
+
 
 @dataclass(frozen=True, eq=False)
 class ItkRecord:
@@ -83,8 +86,9 @@ def matrix_of(record: ItkRecord) -> FloatArray | None:
         centre = own_centre
     matrix = np.eye(d + 1)
     matrix[:d, :d] = linear
-    matrix[:d, d] = translation + centre - linear @ centre
-    if not np.all(np.isfinite(matrix)):
+    with np.errstate(all="ignore"):
+        matrix[:d, d] = translation + centre - linear @ centre
+    if not np.all(np.abs(matrix) < LARGEST_MM):
         raise TransformError(f"{record.kind} has parameters that are no map")
     return matrix
 

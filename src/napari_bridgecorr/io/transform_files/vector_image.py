@@ -20,6 +20,7 @@ from ...image import SpatialImage
 from ...transform import DisplacementField
 from ..registry import open_images
 from .itk_maps import FLAT_SPACING_UM, FLAT_WARNING, MOST_VECTORS, OUTSIDE_WARNING
+from .itk_records import LARGEST_MM
 from .transform_file import TransformFile
 
 _NIFTI_DISPLACEMENT, _NIFTI_VECTOR = 1006, 1007
@@ -117,7 +118,7 @@ def _displacements_um(image: SpatialImage, path: Path, frame: AnatomicalFrame) -
     for start in range(0, depth, step):
         stop = min(start + step, depth)
         slab = image.read(0, (0, 0, start, 0, 0), (1, n_components, stop, height, width))[0]
-        if not np.all(np.isfinite(slab)):
+        if not np.all(np.abs(slab) < LARGEST_MM):
             raise ReadError(path, "its displacements are not all finite numbers", "mend the file")
         for theirs in range(n_components):
             ours = 2 - theirs
