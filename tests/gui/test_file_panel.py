@@ -421,7 +421,8 @@ def test_the_interpreter_ends_in_peace(viewer: Any) -> None:  # noqa: ARG001 - i
 import napari
 from qtpy.QtTest import QTest
 viewer = napari.Viewer()
-panels = [viewer.window.add_plugin_dock_widget("napari-bridgecorr", n) for n in ("File", "Register")]
+dock = viewer.window.add_plugin_dock_widget
+panels = [dock("napari-bridgecorr", name) for name in ("File", "Register")]
 QTest.qWait(300)
 print("shown")
 """

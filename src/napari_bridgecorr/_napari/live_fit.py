@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from qtpy.compat import isalive
+
 from ..errors import FitError, one_line
 from ..fitting import Fit, FitOptions, fit
 from ..landmarks import Landmark, LandmarkSet
@@ -41,7 +43,8 @@ class LiveFit:
 
     def stop(self) -> None:
         """Drop every question and listen no more."""
-        self._answers.answered.disconnect(self._take)
+        if isalive(self._answers):  # when the interpreter ends Qt's objects go first
+            self._answers.answered.disconnect(self._take)
         self._answers.drop()
         self._asked = None
 

@@ -110,11 +110,11 @@ class ViewerSession:
     def detach(self) -> None:
         """A widget is gone. With the last one every callback is disconnected."""
         self._users -= 1
-        # when the interpreter ends Qt's objects go first
-        if self._users or not isalive(self._settle):
+        if self._users:
             return
-        self._settle.stop()
-        self._settle.timeout.disconnect(self._read_landmarks)
+        if isalive(self._settle):  # when the interpreter ends Qt's objects go first
+            self._settle.stop()
+            self._settle.timeout.disconnect(self._read_landmarks)
         self._fits.stop()
         viewer = self._viewer()
         if viewer is None:
