@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from ..image import AXES, SpatialImage
+from .location import Url
 
 
-def describe_file(path: Path, images: Sequence[SpatialImage]) -> dict[str, Any]:
+def describe_file(path: Path | Url, images: Sequence[SpatialImage]) -> dict[str, Any]:
     """Plain values on a file and its images, ready for JSON.
 
     Parameters
     ----------
-    path : Path
+    path : Path or Url
         The file, as the user named it.
     images : sequence of SpatialImage
         What its reader found.

@@ -49,7 +49,7 @@ def check_codecs(document: Mapping[str, Any]) -> None:
         listed = [*([] if compressor is None else [compressor]), *filters]
         for entry in listed:
             found = entry.get("id") if isinstance(entry, Mapping) else entry
-            if found not in COMPRESSORS | _FILTERS:
+            if not isinstance(found, str) or found not in COMPRESSORS | _FILTERS:
                 raise Unreadable(f"is packed by {found!r}, which is not read")
         return
     _check_codecs_v3(document.get("codecs"), 0)

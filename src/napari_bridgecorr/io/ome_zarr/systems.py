@@ -101,8 +101,8 @@ def parse_systems(document: Mapping[str, Any]) -> list[System]:
         axes = entry.get("axes")
         if not isinstance(axes, list) or not axes:
             raise Misdescribed("it describes no axes")
-        types = [a.get("type") for a in axes if isinstance(a, Mapping)]
-        systems.append(System(str(entry.get("name")), axes, set(types) == {"array"}))
+        is_array = all(isinstance(a, Mapping) and a.get("type") == "array" for a in axes)
+        systems.append(System(str(entry.get("name")), axes, is_array))
     if len(systems) > _MOST_SYSTEMS:
         raise Misdescribed(f"it has {len(systems)} coordinate systems, which is absurd")
     return systems
