@@ -85,7 +85,9 @@ def read_vector_image(path: Path) -> TransformFile:
     if image.grid.n_voxels > MOST_VECTORS:
         raise ReadError(path, f"it has {image.grid.n_voxels} vectors", "sample it more coarsely")
     components = image.data.shape[1]
-    warnings = [*image.warnings, OUTSIDE_WARNING]
+    # that it holds vectors is no surprise here
+    about_place = [w for w in image.warnings if not w.startswith("the file holds vectors")]
+    warnings = [*about_place, OUTSIDE_WARNING]
     is_ras = image.metadata.get("intent_code") == _NIFTI_DISPLACEMENT
     field = DisplacementField(
         image.grid if components == 3 else _flat(image.grid),
