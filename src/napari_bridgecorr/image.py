@@ -57,6 +57,10 @@ class Channel:
     metal: str | None = None
 
 
+RGBA = (Channel("R", "#FF0000"), Channel("G", "#00FF00"), Channel("B", "#0000FF"), Channel("A"))
+"""Channels of a colour picture, whatever its format; without the last where nothing is clear."""
+
+
 @dataclass(frozen=True)
 class Source:
     """Where an image came from.
@@ -181,6 +185,12 @@ class SpatialImage:
         return self.source.image_name or self.source.path.name
 
     @property
+    def is_colour_picture(self) -> bool:
+        """Whether the first three channels are a camera's red, green and blue."""
+        names = tuple(c.name for c in self.channels)
+        return names in (("R", "G", "B"), ("R", "G", "B", "A")) and self.dtype == np.uint8
+
+    @property
     def is_labels(self) -> bool:
         """Whether the voxels name objects: they are never averaged or interpolated."""
         is_named = self.source.role == "labels" or bool(self.metadata.get("is_label"))
@@ -302,6 +312,8 @@ class SpatialImage:
         GeometryError
             If the axes cannot be rescaled.
         """
+        if placement == Placement():
+            return self
         before = orientation_matrix(self.placement.orientation or AS_IN_FILE)
         grids = reoriented(self.grids, before.T)
         known, warnings = self.voxel_size_known, self.warnings

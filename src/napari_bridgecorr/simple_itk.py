@@ -133,9 +133,7 @@ def write_transforms(path: Path, steps: Sequence[ItkStep]) -> None:
 def _itk_transform(itk: Any, step: ItkStep) -> Any:
     if isinstance(step, tuple):
         # the transform takes the image's pixels over and leaves it empty
-        return itk.DisplacementFieldTransform(
-            itk.Cast(_vector_image(*step), itk.sitkVectorFloat64)
-        )
+        return itk.DisplacementFieldTransform(itk.Cast(_vector_image(*step), itk.sitkVectorFloat64))
     affine = itk.AffineTransform(3)
     affine.SetMatrix(step[:3, :3].ravel().tolist())
     affine.SetTranslation(step[:3, 3].tolist())

@@ -56,7 +56,7 @@ def seeds(tmp_path_factory) -> list[Path]:
         dims = (Dimension("X", 0, 20), Dimension("Y", 0, 20))
         writer.tile(dims, 0, 0, pixels((20, 20), 4, np.uint8).tobytes())
         photograph = pixels((24, 32, 3), 5, np.uint8)
-        writer.attachment("Thumbnail", "JPG", imagecodecs.jpeg_encode(photograph))
+        writer.attachment("SlidePreview", "JPG", imagecodecs.jpeg_encode(photograph))
         writer.attachment("Label", "CZI", scenes.read_bytes())
         stamps = struct.pack("<ii3d", 32, 3, 0.0, 1.0, 2.0)
         writer.attachment("TimeStamps", "CZTIMS", stamps)

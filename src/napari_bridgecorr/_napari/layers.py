@@ -12,12 +12,11 @@ from napari.utils.colormaps import Colormap, ensure_colormap
 from numpy.typing import NDArray
 
 from ..geometry import Grid, Placement
-from ..image import MISSING_SCALE, Channel, Source, SpatialImage
+from ..image import MISSING_SCALE, RGBA, Channel, Source, SpatialImage
 from ..workflow.thumbnails import (
     CHANNEL_COLOURS,
     GREY,
     display_colour,
-    is_colour_picture,
     overview_channels,
 )
 from .frames import (
@@ -109,8 +108,9 @@ def image_to_layers(image: SpatialImage, *, upright: bool = False) -> list[Layer
             many = len(image.channels) > 1
             # most of a fluorescence stack is background, which would veil what lies below it
             low = _BACKGROUND_PERCENTILE if many else _LOW_PERCENTILE
-            arguments["contrast_limits"] = channel.display_range or display_range(
-                image, number, low
+            arguments["contrast_limits"] = channel.display_range or (
+                # a camera's colours are right as they are
+                (0, 255) if image.is_colour_picture else display_range(image, number, low)
             )
             if many:
                 arguments["blending"] = "additive"
@@ -126,7 +126,7 @@ def is_photograph(image: SpatialImage) -> bool:
 
     What an instrument was asked to image keeps its channels, which registration needs.
     """
-    return image.source.role not in ("image", "labels") and is_colour_picture(image)
+    return image.source.role not in ("image", "labels") and image.is_colour_picture
 
 
 def _colours_last(level: Any, has_time: bool) -> Any:
@@ -162,7 +162,7 @@ def display_range(
     image: SpatialImage, number: int, low_percentile: float = _LOW_PERCENTILE
 ) -> tuple[float, float]:
     """Robust contrast limits of a channel, from a little of the coarsest level."""
-    if is_colour_picture(image):
+    if image.is_colour_picture:
         return 0.0, 255.0
     level = image.levels[-1][0, number]
     if level.size > _MOST_JUDGED:
@@ -267,13 +267,13 @@ def _image_of_foreign_layer(layer: Any, matrix: NDArray[np.float64]) -> SpatialI
         step = np.diag([*factor, 1.0])
         step[:3, 3] = (factor - 1) / 2
         grids.append(Grid(level.shape[2:], matrix @ step))
-    names = ("red", "green", "blue") if is_rgb else (layer.name,)
+    channels = RGBA[:3] if is_rgb else (Channel(layer.name),)
     is_labels = type(layer).__name__ == "Labels"
     known = layer.units[-1].dimensionality == {"[length]": 1}
     return SpatialImage(
         levels=tuple(levels),
         grids=tuple(grids),
-        channels=tuple(Channel(name) for name in names),
+        channels=channels,
         source=Source(
             _foreign_path(layer),
             MEMORY_FORMAT,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ReadError
+from ..geometry.placement import Placement, parse_orientation
 from ..image import SpatialImage
 from ..io.registry import open_image, open_images, parse_image_path
 from .console import ConsoleProgress, warn
@@ -28,12 +29,9 @@ def info(options: Namespace) -> int:
     from ..io.describe import describe_file, format_description
 
     path, number = parse_image_path(options.path)
-    if number is None and options.spacing is None:
-        images = open_images(path)
-    elif number is None:
-        images = tuple(i.with_voxel_size(options.spacing) for i in open_images(path))
-    else:
-        images = (open_image(options.path, options.spacing),)
+    images = open_images(path) if number is None else (open_image(options.path),)
+    placement = _placement(options)
+    images = tuple(image.placed(placement) for image in images)
     description = describe_file(path, images)
     if options.checksum:
         from ..io.checksum import pixel_sha256
@@ -55,11 +53,15 @@ def convert(options: Namespace) -> int:
         return _convert_landmarks(options)
     if kind == "transform":
         return _convert_transform(options)
-    from ..workflow.images import convert
+    from ..workflow.images import convert, convert_all
 
-    name = options.path if options.image is None else f"{options.path}#{options.image}"
-    image = _open(name, options.spacing)
-    convert(image, options.out, ConsoleProgress())
+    placement = _placement(options)
+    if options.all:
+        images = tuple(image.placed(placement) for image in open_images(options.path))
+        convert_all(images, options.out, ConsoleProgress())
+    else:
+        name = options.path if options.image is None else f"{options.path}#{options.image}"
+        convert(_open(name, placement), options.out, ConsoleProgress())
     print(f"wrote {options.out}")
     return 0
 
@@ -67,7 +69,7 @@ def convert(options: Namespace) -> int:
 def _convert_transform(options: Namespace) -> int:
     from ..workflow.transforms import convert_transform
 
-    like = None if options.like is None else _open(options.like, None).grid
+    like = None if options.like is None else _open(options.like).grid
     done = convert_transform(
         Path(options.path),
         options.out,
@@ -265,15 +267,15 @@ def _landmark_reading(options: Namespace) -> LandmarkFileOptions:
         options.moving,
         options.columns or {},
         options.__dict__.get("side") or "fixed",
-        _grid(options.fixed_image, options.fixed_spacing),
-        _grid(options.moving_image, options.moving_spacing),
+        _grid(options.fixed_image, _placement(options, "fixed_")),
+        _grid(options.moving_image, _placement(options, "moving_")),
     )
 
 
 def _points_reading(options: Namespace) -> LandmarkFileOptions:
     from ..io.landmark_files import LandmarkFileOptions
 
-    grid = _grid(options.image, None)
+    grid = _grid(options.image)
     return LandmarkFileOptions(
         options.unit, columns=options.columns or {}, fixed_grid=grid, moving_grid=grid
     )
@@ -296,12 +298,23 @@ def _check_landmarks(options: Namespace, fixed: SpatialImage, moving: SpatialIma
     return file.landmarks
 
 
-def _grid(name: str | None, spacing_um: tuple[float, float, float] | None) -> Grid | None:
-    return None if name is None else _open(name, spacing_um).grid
+def _grid(name: str | None, placement: Placement | None = None) -> Grid | None:
+    return None if name is None else _open(name, placement).grid
 
 
-def _open(name: str, spacing_um: tuple[float, float, float] | None) -> SpatialImage:
-    image = open_image(name, spacing_um)
+def _placement(options: Namespace, side: str = "") -> Placement:
+    """The user's word on an image's place."""
+    orientation = getattr(options, f"{side}orientation")
+    return Placement(
+        getattr(options, f"{side}spacing"),
+        None if orientation is None else parse_orientation(orientation),
+    )
+
+
+def _open(name: str, placement: Placement | None = None) -> SpatialImage:
+    image = open_image(name)
+    if placement is not None:
+        image = image.placed(placement)
     for warning in image.warnings:
         warn(f"{image.source.path.name}: {warning}")
     return image
@@ -313,8 +326,8 @@ def _registered(options: Namespace) -> tuple[SpatialImage, SpatialImage, Transfo
     source = read_transform(options.transform)  # first: it is quick to find out that it is wrong
     for warning in source.warnings:
         warn(f"{options.transform.name}: {warning}")
-    fixed = _open(options.fixed, options.fixed_spacing)
-    moving = _open(options.moving, options.moving_spacing)
+    fixed = _open(options.fixed, _placement(options, "fixed_"))
+    moving = _open(options.moving, _placement(options, "moving_"))
     return fixed, moving, source
 
 
@@ -327,7 +340,7 @@ def _masks(arguments: list[str]) -> dict[str, SpatialImage]:
             name, file = Path(text).name.split(".")[0], text
         if name in found:
             raise ReadError(file, f"two masks are named {name!r}", "write --mask NAME=FILE")
-        found[name] = _open(file, None)
+        found[name] = _open(file)
     return found
 
 

@@ -85,7 +85,7 @@ def _add_image_commands(commands: Commands) -> None:
     info.add_argument(
         "--checksum", action="store_true", help="read every pixel and print its SHA-256"
     )
-    info.add_argument("--spacing", type=_triple, metavar="Z,Y,X", help=_SPACING_HELP)
+    _add_placement(info)
 
     convert = _command(
         commands, "convert", "write an image as OME-Zarr, landmarks or a transform for others"
@@ -99,8 +99,10 @@ def _add_image_commands(commands: Commands) -> None:
         "one image's points: OUT_fixed and OUT_moving are written); .json, .h5, .tfm, .mat, .txt, "
         ".nii.gz, .nrrd or .ome.zarr for a transform (TransformParameters.txt is elastix's)",
     )
-    convert.add_argument("--image", type=int, metavar="N", help="number of the image in the file")
-    convert.add_argument("--spacing", type=_triple, metavar="Z,Y,X", help=_SPACING_HELP)
+    which = convert.add_mutually_exclusive_group()
+    which.add_argument("--image", type=int, metavar="N", help="number of the image in the file")
+    which.add_argument("--all", action="store_true", help="every image, to one .ome.zarr")
+    _add_placement(convert)
     _add_landmark_reading(convert)
     _add_landmark_writing(convert)
     _add_transform_writing(convert)
@@ -303,7 +305,7 @@ def _add_landmark_reading(parser: argparse.ArgumentParser) -> None:
             help=f"the {side} image: needed for px, and for BigWarp where it is rotated or does "
             "not start at zero",
         )
-        group.add_argument(f"--{side}-spacing", type=_triple, metavar="Z,Y,X", help=_SPACING_HELP)
+        _add_placement(group, f"{side}-")
 
 
 def _add_landmark_writing(parser: argparse.ArgumentParser) -> None:
@@ -340,8 +342,14 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fixed", metavar="FIXED", required=True)
     parser.add_argument("--moving", metavar="MOVING", required=True)
     parser.add_argument("--transform", metavar="T", type=Path, required=True, help=_TRANSFORM_HELP)
-    parser.add_argument("--fixed-spacing", type=_triple, metavar="Z,Y,X", help=_SPACING_HELP)
-    parser.add_argument("--moving-spacing", type=_triple, metavar="Z,Y,X", help=_SPACING_HELP)
+    _add_placement(parser, "fixed-")
+    _add_placement(parser, "moving-")
+
+
+def _add_placement(parser: argparse._ActionsContainer, side: str = "") -> None:
+    """What a user says of an image whose file does not say it, or says it wrongly."""
+    parser.add_argument(f"--{side}spacing", type=_triple, metavar="Z,Y,X", help=_SPACING_HELP)
+    parser.add_argument(f"--{side}orientation", metavar="Z,Y,X", help=_ORIENTATION_HELP)
 
 
 def _columns(text: str) -> dict[str, str]:
@@ -380,3 +388,7 @@ _TRANSFORM_HELP = (
     "transform: T.json, or one of ITK, ANTs, Slicer, elastix or OME-Zarr, told by content"
 )
 _SPACING_HELP = "voxel size in um where the file has none"
+_ORIENTATION_HELP = (
+    "where the file's world axes really run: z,-y,x mirrors y, y,-z,x turns about x "
+    "(write --orientation=-z,y,x where a minus comes first)"
+)

@@ -13,7 +13,7 @@ import imagecodecs
 import numpy as np
 
 from ..errors import ReadError, one_line
-from ..image import Channel, Source, SpatialImage
+from ..image import RGBA, Channel, Source, SpatialImage
 from .lazy import Block, Shape5, lazy_array
 from .picture_headers import PictureHeader, jpeg_header, png_header
 from .reader import Claim
@@ -26,9 +26,9 @@ _MOST_BYTES = 512 * 2**20
 _CHANNELS = {
     1: (Channel("C0"),),
     2: (Channel("C0"), Channel("A")),
-    3: (Channel("R", "#FF0000"), Channel("G", "#00FF00"), Channel("B", "#0000FF")),
+    3: RGBA[:3],
+    4: RGBA,
 }
-_CHANNELS[4] = (*_CHANNELS[3], Channel("A"))
 
 
 class PictureReader:

@@ -14,7 +14,6 @@ Picture = NDArray[np.uint8]
 
 CHANNEL_COLOURS = ("#00FF00", "#FF00FF", "#00FFFF", "#FFFF00", "#FF0000", "#0000FF")
 """For channels whose file gives no colour, in turn: napari's green, magenta, cyan..."""
-PRIMARIES = {"red": "#FF0000", "green": "#00FF00", "blue": "#0000FF"}
 GREY = "#FFFFFF"
 
 _MOST_CHANNELS = 4
@@ -77,7 +76,8 @@ def overview_channels(image: SpatialImage) -> tuple[int, ...]:
     stains = [i for i, c in enumerate(image.channels) if c.metal in _OVERVIEW_METALS]
     if stains and len(image.channels) > _MOST_CHANNELS:
         return (stains[0],)
-    return tuple(range(min(len(image.channels), _MOST_CHANNELS)))
+    shown = 3 if image.is_colour_picture else _MOST_CHANNELS  # what is clear has no colour
+    return tuple(range(min(len(image.channels), shown)))
 
 
 def display_colour(image: SpatialImage, number: int) -> str:
@@ -87,15 +87,7 @@ def display_colour(image: SpatialImage, number: int) -> str:
         return channel.colour.upper()
     if len(image.channels) == 1 or channel.colour:
         return GREY
-    if is_colour_picture(image):
-        return PRIMARIES[channel.name.lower()]
     return CHANNEL_COLOURS[number % len(CHANNEL_COLOURS)]
-
-
-def is_colour_picture(image: SpatialImage) -> bool:
-    """Whether the channels are the red, green and blue of a camera."""
-    names = [c.name.lower() for c in image.channels]
-    return names == list(PRIMARIES) and image.dtype == np.uint8
 
 
 def _picture_size(image: SpatialImage, size_px: int) -> tuple[int, int]:
@@ -141,7 +133,7 @@ def _resized(plane: NDArray[Any], shape: tuple[int, int], *, nearest: bool) -> N
 
 def _stretched(values: NDArray[Any], image: SpatialImage, n_channels: int) -> NDArray[np.float64]:
     """Values between two percentiles as 0 to 1; NaN as 0."""
-    if is_colour_picture(image):
+    if image.is_colour_picture:
         return np.asarray(values, dtype=np.float64) / 255
     values = np.asarray(values, dtype=np.float64)
     finite = values[np.isfinite(values)]

@@ -257,6 +257,10 @@ def test_a_chain_is_its_steps_one_after_the_other(first, second, order, point) -
         ({"type": "mapAxis", "mapAxis": "zyx"}, "no list"),
         ({"type": "rotation", "rotation": [[2, 0, 0], [0, 1, 0], [0, 0, 1]]}, "no rotation"),
         ({"type": "byDimension", "transformations": []}, "no parts"),
+        (
+            {"type": "byDimension", "transformations": [{"input": [7], "output": [{}]}]},
+            "names the axis",
+        ),
         ({"type": "coordinates", "path": "a"}, "coordinate field"),
         ({"type": "scale", "scale": [1, 1, 1, 1]}, "4 numbers, 3 are needed"),
         ({"type": "translation", "translation": [1e308, float("inf"), 0]}, "not finite"),

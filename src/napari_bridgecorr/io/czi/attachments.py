@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...errors import ReadError
 from ...geometry import Grid
-from ...image import Channel, Role, Source, SpatialImage, missing_scale_warning
+from ...image import RGBA, Channel, Role, Source, SpatialImage, missing_scale_warning
 from ..lazy import lazily
 from .decode import COMPRESSIONS, Undecodable, decode_jpeg, jpeg_size
 from .directory import PIXEL_TYPES, read_directory
@@ -27,15 +27,15 @@ _NAMES = {
     "label": "slide label",
     "slidepreview": "slide preview",
     "prescan": "prescan",
-    "thumbnail": "thumbnail",
 }
+# a small copy of what the file holds anyway
+_NOT_LISTED = "thumbnail"
 _MOST_IMAGES = 16
 _MOST_STAMPS = 10**7
 # JPEG headers precede the pixels; colour profiles may precede the frame's header
 _JPEG_HEAD_BYTES = 2**18
 _LARGEST_JPEG_BYTES = 2**28
 _LARGEST_EMBEDDED_PX = 2**28
-_SHADES = (("red", "#FF0000"), ("green", "#00FF00"), ("blue", "#0000FF"))
 PLACE_UNKNOWN = "a photograph of the slide: where it lies on the scan is not known"
 
 
@@ -76,7 +76,8 @@ def embedded_images(
     images: list[SpatialImage] = []
     damaged = []
     for attachment in attachments:
-        if attachment.kind not in ("CZI", "JPG") or len(images) == _MOST_IMAGES:
+        is_picture = attachment.kind in ("CZI", "JPG") and attachment.name.lower() != _NOT_LISTED
+        if not is_picture or len(images) == _MOST_IMAGES:
             continue
         name = _NAMES.get(attachment.name.lower(), attachment.name or "attachment")
         make = _embedded_czi if attachment.kind == "CZI" else _photograph
@@ -144,7 +145,7 @@ def _photograph(file: CziFile, attachment: Attachment) -> SpatialImage:
     with open_part(file) as part:
         head = part.read(attachment.position, min(attachment.size, _JPEG_HEAD_BYTES))
     level = JpegLevel(file, attachment.position, attachment.size, *jpeg_size(head))
-    channels = tuple(Channel(n, c) for n, c in _SHADES) if level.samples == 3 else (Channel("C0"),)
+    channels = RGBA[:3] if level.samples == 3 else (Channel("C0"),)
     return _image(file, "JPEG in CZI", level, channels, CziMetadata())
 
 

@@ -14,14 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ReadError
-from ...image import Channel
+from ...image import RGBA, Channel
 from .directory import ABSENT, PIXEL_TYPES
 
 _IN_CHANNELS = {"H": "phase", "I": "illumination"}
 _IN_IMAGES = {"V": "view", "R": "rotation", "B": "block"}
 _MOST_CHANNELS = 100_000
 _EXPORT = "export the scene from ZEN and open that"
-_COLOURS = (("red", "#FF0000"), ("green", "#00FF00"), ("blue", "#0000FF"))
 
 
 @dataclass(frozen=True)
@@ -229,8 +228,9 @@ def describe_channels(
             if len({other.along(dim) for other in of_c[s.index]}) > 1:
                 name += f" {noun} {s.along(dim)}"
         if any(other.sample for other in of_c[s.index]):
-            shade, colour = _COLOURS[s.sample]
-            name += f" {shade}"
+            colour = RGBA[s.sample].colour
+            is_alone = len(of_c) == 1 and s.index not in described
+            name = RGBA[s.sample].name if is_alone else f"{name} {RGBA[s.sample].name}"
         channels.append(
             Channel(name, colour, known.display_range, known.excitation_nm, known.emission_nm)
         )

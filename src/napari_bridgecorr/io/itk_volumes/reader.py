@@ -8,7 +8,7 @@ from pathlib import Path
 from ...errors import GeometryError, ReadError, one_line
 from ...geometry import Grid
 from ...geometry.anatomical import index_to_world_from_millimetres
-from ...image import Channel, Source, SpatialImage
+from ...image import RGBA, Channel, Source, SpatialImage
 from ..lazy import lazily
 from ..reader import Claim
 from ..signature import mislabelled, read_head
@@ -18,7 +18,7 @@ from .nrrd import is_nrrd, parse_nrrd
 from .volume_header import MEND, VolumeHeader
 from .voxels import VolumeVoxels
 
-_COLOURS = {"R": "#FF0000", "G": "#00FF00", "B": "#0000FF", "A": None}
+_COLOURS = {channel.name: channel.colour for channel in RGBA}
 
 
 class NrrdReader:

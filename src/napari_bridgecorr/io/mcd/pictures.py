@@ -20,7 +20,7 @@ import numpy as np
 from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin
 
 from ...errors import ReadError, one_line
-from ...image import Channel
+from ...image import RGBA, Channel
 from ..lazy import Block, Shape5
 
 # the object before the picture; readimc takes 161 bytes for certain
@@ -56,12 +56,6 @@ _DAMAGED = (
     RuntimeError,
     struct.error,
     zlib.error,
-)
-_COLOURS = (
-    Channel("R", "#FF0000"),
-    Channel("G", "#00FF00"),
-    Channel("B", "#0000FF"),
-    Channel("A"),
 )
 # modes that are shown as another one
 _SHOWN_AS = {"P": "RGB", "PA": "RGBA", "1": "L", "LA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB"}
@@ -112,7 +106,7 @@ class Picture:
     def channels(self) -> tuple[Channel, ...]:
         """Red, green, blue and alpha, or grey."""
         n_samples = _SAMPLES[self.mode]
-        return _COLOURS[:n_samples] if n_samples > 1 else (Channel("grey"),)
+        return RGBA[:n_samples] if n_samples > 1 else (Channel("grey"),)
 
     def read(self, starts: tuple[int, ...], stops: tuple[int, ...]) -> Block:
         """The box ``starts <= index < stops``.

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from ...errors import ReadError
+from ...image import RGBA
 from ..lazy import Block, Shape5
 from .library import StoredVoxels
 
-_SAMPLE_COLOURS = {"R": "#FF0000", "G": "#00FF00", "B": "#0000FF", "A": None}
+_SAMPLE_COLOURS = {channel.name: channel.colour for channel in RGBA}
 _COMPLEX_PARTS: dict[str, Callable[[Block], Block]] = {
     "magnitude": np.abs,
     "phase (rad)": np.angle,

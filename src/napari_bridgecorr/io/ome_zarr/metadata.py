@@ -191,7 +191,7 @@ def _placed(
         if not own:
             levels.append(LevelPlace(path, None, False))
             continue
-        matrix = chained([*own, *common], n, load, (inner.letters, outer.letters))
+        matrix = chained([*own, *common], n, load, ([*inner.letters], [*outer.letters]))
         if len(matrix) - 1 != len(outer.letters):
             raise Misdescribed("its transformation makes another number of axes than it describes")
         if not levels:

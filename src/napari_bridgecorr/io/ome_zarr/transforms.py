@@ -216,7 +216,8 @@ def _side(part: Mapping[str, Any], keys: Sequence[str], names: Sequence[str]) ->
     """Numbers of the axes that a part of byDimension takes or gives."""
     for key in keys:
         if isinstance(part.get(key), list):
-            axes = [names.index(a) if a in names else a for a in part[key]]
+            known = list(names)
+            axes = [known.index(a) if a in known else a for a in part[key]]
             return [_axis(i, _MOST_AXES) for i in axes]
     raise Misdescribed("a part of its byDimension does not say which axes it is for")
 

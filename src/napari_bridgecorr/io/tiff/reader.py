@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import ReadError, one_line
 from ...geometry import Grid
-from ...image import Channel, Source, SpatialImage
+from ...image import RGBA, Channel, Source, SpatialImage
 from ..reader import Claim
 from .folder import COMPANION, ENDINGS, companions, open_folder, plane_files
 from .imagej import imagej_channels, imagej_scale
@@ -23,7 +23,6 @@ from .write import write_ome_tiff
 
 __all__ = ["TiffReader", "write_ome_tiff"]
 
-_RGB = (("R", "#FF0000"), ("G", "#00FF00"), ("B", "#0000FF"), ("A", None))
 _VENDOR_ENDINGS = (".lsm", ".stk", ".svs", ".ndpi", ".scn", ".qptiff", ".bif")
 _KIND_NAMES = {
     **{"imagej": "ImageJ TIFF", "lsm": "Zeiss LSM", "stk": "MetaMorph STK", "svs": "Aperio SVS"},
@@ -275,7 +274,7 @@ def _channels(
     n_samples = pixels.n_samples
     n_colours = pixels.shape[1] // n_samples
     if series.is_rgb and n_samples <= 4:
-        colours = [Channel(*pair) for pair in _RGB[:n_samples]]
+        colours = list(RGBA[:n_samples])
         if n_colours == 1:
             return tuple(colours)
         names = [ch.name for ch in described] if len(described) == n_colours else []

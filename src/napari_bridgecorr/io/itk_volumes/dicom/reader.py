@@ -10,7 +10,7 @@ from pathlib import Path
 from ....errors import GeometryError, ReadError, one_line
 from ....geometry import Grid
 from ....geometry.anatomical import index_to_world_from_millimetres
-from ....image import Channel, Source, SpatialImage
+from ....image import RGBA, Channel, Source, SpatialImage
 from ...lazy import lazily
 from ...reader import Claim
 from ...signature import read_head
@@ -25,7 +25,7 @@ _MOST_FILES = 50_000
 # entries looked at before a folder is said to hold no DICOM
 _LOOKED_AT = 200
 _DEPTH = 4
-_COLOURS = {"R": "#FF0000", "G": "#00FF00", "B": "#0000FF"}
+_COLOURS = {channel.name: channel.colour for channel in RGBA}
 
 
 class DicomReader:
