@@ -187,8 +187,9 @@ class SpatialImage:
     @property
     def is_colour_picture(self) -> bool:
         """Whether the first three channels are a camera's red, green and blue."""
-        names = tuple(c.name for c in self.channels)
-        return names in (("R", "G", "B"), ("R", "G", "B", "A")) and self.dtype == np.uint8
+        names = tuple(c.name.lower() for c in self.channels[:3])
+        is_named = names in (("r", "g", "b"), ("red", "green", "blue"))
+        return is_named and len(self.channels) <= len(RGBA) and self.dtype == np.uint8
 
     @property
     def is_labels(self) -> bool:

@@ -22,6 +22,10 @@ ONE_FILE_EACH = (
     "pyarrow",
     "matplotlib",
     "SimpleITK",
+    "imagecodecs",
+    "PIL",
+    "fsspec",
+    "indexed_gzip",
 )
 WINDOW = ("napari", "qtpy", "magicgui", "superqt", "PyQt5", "PyQt6", "PySide2", "PySide6")
 MOST_LINES = 450

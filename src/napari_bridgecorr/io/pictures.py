@@ -1,4 +1,4 @@
-"""PNG and JPEG pictures of sections as spatial images. The only direct importer of imagecodecs.
+"""PNG and JPEG pictures of sections as spatial images.
 
 A picture is decoded whole, so its header is asked first how large it will be.
 """
@@ -9,11 +9,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
 
 from ..errors import ReadError, one_line
 from ..image import RGBA, Channel, Source, SpatialImage
+from .codecs import decode_picture
 from .lazy import Block, Shape5, lazy_array
 from .picture_headers import PictureHeader, jpeg_header, png_header
 from .reader import Claim
@@ -139,8 +139,7 @@ class _Picture:
         header = (png_header if self._kind == "PNG" else jpeg_header)(data)
         if (1, header.samples, 1, *header.size) != self.shape:
             raise ValueError("it was changed meanwhile")
-        decode = imagecodecs.png_decode if self._kind == "PNG" else imagecodecs.jpeg8_decode
-        pixels = np.asarray(decode(data))
+        pixels = decode_picture(self._kind, data)
         pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
         if pixels.shape != (*header.size, header.samples):
             raise ValueError(f"it unpacks to {pixels.shape}")

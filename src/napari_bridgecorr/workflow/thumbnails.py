@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..image import SpatialImage
+from ..image import RGBA, SpatialImage
 from ..progress import Progress, Silent
 
 Picture = NDArray[np.uint8]
@@ -85,6 +85,8 @@ def display_colour(image: SpatialImage, number: int) -> str:
     channel = image.channels[number]
     if channel.colour and channel.colour.upper() != GREY:
         return channel.colour.upper()
+    if image.is_colour_picture and number < 3:
+        return RGBA[number].colour or GREY
     if len(image.channels) == 1 or channel.colour:
         return GREY
     return CHANNEL_COLOURS[number % len(CHANNEL_COLOURS)]

@@ -214,7 +214,7 @@ def test_colour_pixels_become_three_channels(tmp_path):
         writer.write(rgb[..., ::-1].copy())  # the library takes blue first
         writer.write_metadata(channel_names={0: "H&E"}, scale_x=1e-6, scale_y=1e-6)
     (image,) = read(path)
-    assert [c.name for c in image.channels] == ["H&E red", "H&E green", "H&E blue"]
+    assert [c.name for c in image.channels] == ["R", "G", "B"]
     assert [c.colour for c in image.channels] == ["#FF0000", "#00FF00", "#0000FF"]
     assert np.array_equal(image.data[0, :, 0].compute(scheduler="sync"), rgb.transpose(2, 0, 1))
     assert np.array_equal(image.data[0, 1, 0].compute(scheduler="sync"), rgb[..., 1])

@@ -1,4 +1,4 @@
-"""The only file that talks to imagecodecs: the bytes of one tile or photograph to its pixels.
+"""The bytes of one tile or photograph to its pixels.
 
 For what libCZI does not address: lines that are stored many at a time, CZI files and JPEGs that are
 embedded in another file.
@@ -10,9 +10,10 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
+
+from .. import codecs
 
 COMPRESSIONS: Mapping[int, str] = {
     0: "uncompressed",
@@ -25,8 +26,6 @@ COMPRESSIONS: Mapping[int, str] = {
 """Number in the file -> name, for those that can be decoded."""
 
 _HIGH_AND_LOW_BYTES_APART = b"\x03\x01\x01"
-# imagecodecs' errors are RuntimeErrors
-_FAULTS = (RuntimeError, ValueError, TypeError, MemoryError, OverflowError, IndexError)
 _LARGEST_PHOTOGRAPH_PX = 2**27
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
@@ -61,15 +60,15 @@ def decode_tile(
         elif compression in (5, 6):
             pixels = _unzstd(raw, compression, dtype, n_bytes)
         elif compression == 2:
-            pixels = np.frombuffer(imagecodecs.lzw_decode(raw, out=n_bytes), dtype)
+            pixels = np.frombuffer(codecs.decode_bytes("LZW", raw, n_bytes), dtype)
         elif compression == 4:
-            pixels = _blue_first(imagecodecs.jpegxr_decode(raw))
+            pixels = _blue_first(codecs.decode_picture("JPEG-XR", raw))
         elif compression == 1:
             pixels = _jpeg_as_stored(raw, shape)
         else:
             raise Undecodable(f"compression {compression} is not known")
-    except _FAULTS as error:
-        raise Undecodable(str(error) or type(error).__name__) from error
+    except (codecs.CodecError, ValueError) as error:
+        raise Undecodable(str(error)) from error
     if pixels.size != np.prod(shape) or pixels.dtype != dtype:
         raise Undecodable(f"{pixels.size} {pixels.dtype} pixels came out, not {shape} {dtype}")
     return np.asarray(pixels.reshape(shape))
@@ -85,10 +84,7 @@ def _unzstd(raw: bytes, compression: int, dtype: np.dtype[Any], n_bytes: int) ->
         elif length not in (1, 3):
             raise Undecodable("the header of a zstd tile is not known")
         raw = raw[length:]
-    # out bounds what is decoded, whatever the stream claims
-    found: bytes = bytes(imagecodecs.zstd_decode(raw, out=n_bytes))
-    if len(found) != n_bytes:
-        raise Undecodable(f"{len(found)} bytes came out, not {n_bytes}")
+    found = codecs.decode_bytes("zstd", raw, n_bytes)
     if apart:
         low, high = np.frombuffer(found, np.uint8).reshape(2, -1)
         words = high.astype(np.uint16)
@@ -103,17 +99,15 @@ def encode_zstd(pixels: NDArray[Any], level: int) -> bytes:
     raw = np.ascontiguousarray(pixels)
     if raw.dtype.itemsize == 2:
         apart = np.ascontiguousarray(raw.view(np.uint8).reshape(-1, 2).T)
-        return _HIGH_AND_LOW_BYTES_APART + bytes(
-            imagecodecs.zstd_encode(apart.tobytes(), level=level)
-        )
-    return b"\x01" + bytes(imagecodecs.zstd_encode(raw.tobytes(), level=level))
+        return _HIGH_AND_LOW_BYTES_APART + codecs.encode_zstd(apart.tobytes(), level)
+    return b"\x01" + codecs.encode_zstd(raw.tobytes(), level)
 
 
 def _jpeg_as_stored(raw: bytes, shape: Sequence[int]) -> NDArray[Any]:
     rows, columns, _ = jpeg_size(raw)
     if rows * columns > np.prod(shape):
         raise Undecodable(f"a JPEG of {rows} x {columns} is in a tile of another size")
-    return _blue_first(imagecodecs.jpeg_decode(raw))
+    return _blue_first(codecs.decode_picture("JPEG", raw))
 
 
 def _blue_first(pixels: NDArray[Any]) -> NDArray[Any]:
@@ -158,9 +152,9 @@ def decode_jpeg(raw: bytes) -> NDArray[Any]:
     """
     rows, columns, samples = jpeg_size(raw)
     try:
-        pixels = np.asarray(imagecodecs.jpeg_decode(raw))
-    except _FAULTS as error:
-        raise Undecodable(str(error) or type(error).__name__) from error
+        pixels = codecs.decode_picture("JPEG", raw)
+    except codecs.CodecError as error:
+        raise Undecodable(str(error)) from error
     if pixels.size != rows * columns * samples or pixels.dtype != np.uint8:
         raise Undecodable("the JPEG is not of the size that it states")
     return pixels.reshape(rows, columns, samples)

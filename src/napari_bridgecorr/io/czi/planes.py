@@ -229,8 +229,8 @@ def describe_channels(
                 name += f" {noun} {s.along(dim)}"
         if any(other.sample for other in of_c[s.index]):
             colour = RGBA[s.sample].colour
-            is_alone = len(of_c) == 1 and s.index not in described
-            name = RGBA[s.sample].name if is_alone else f"{name} {RGBA[s.sample].name}"
+            shade = RGBA[s.sample].name
+            name = shade if len(of_c) == 1 else f"{name} {shade}"
         channels.append(
             Channel(name, colour, known.display_range, known.excitation_nm, known.emission_nm)
         )
