@@ -15,6 +15,19 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many inputs the run tried."""
+    from harness import RESULTS
+
+    total, opened = sum(r.n_inputs for r in RESULTS), sum(r.n_opened for r in RESULTS)
+    unanswered = sum(len(r.findings) for r in RESULTS)
+    if total:
+        terminalreporter.write_line(
+            f"fuzz: {total} inputs, {opened} opened, {total - opened - unanswered} refused, "
+            f"{unanswered} unanswered"
+        )
+
+
 @pytest.fixture(scope="session")
 def n_mutants() -> int:
     """Inputs per format."""

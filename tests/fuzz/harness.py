@@ -68,6 +68,10 @@ class Result:
         return self.n_opened + self.n_refused + len(self.findings)
 
 
+RESULTS: list[Result] = []
+"""Of every call of :func:`fuzz` in this process, for the line at the end of a test run."""
+
+
 def open_and_read(path: Path) -> str:
     """Open every image of a file as `info` and a viewer would, and read some of its pixels.
 
@@ -120,7 +124,9 @@ def fuzz(mutants: Iterable[Mutant], use: Callable[[Path], str] = open_and_read) 
             else:
                 findings.append(Finding(mutant.name, said))
             shutil.rmtree(place, ignore_errors=True)
-    return Result(opened, refused, tuple(findings))
+    result = Result(opened, refused, tuple(findings))
+    RESULTS.append(result)
+    return result
 
 
 class _Worker:
@@ -138,7 +144,7 @@ class _Worker:
         self._stop()
 
     def ask(self, path: Path, allowed: Path) -> tuple[str, str]:
-        """ "opened", "refused" or "fault", and what was said."""
+        """What became of it (opened, refused or fault), and what was said."""
         self._pipe.send((path, allowed))
         if not self._pipe.poll(TIME_S):
             self._stop()
