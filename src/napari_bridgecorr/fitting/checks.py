@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import pdist, squareform
 
 from ..errors import FitError
 from ..landmarks import LandmarkPairs
@@ -62,6 +61,9 @@ def _simpler(model: str) -> str:
 def _check_distinct(ids: tuple[str, ...], points_um: FloatArray, side: str) -> None:
     if len(points_um) < 2:
         return
+    # imported here: it takes 0.4 s, and opening a file needs none of it
+    from scipy.spatial.distance import pdist, squareform
+
     distance = squareform(pdist(points_um))
     np.fill_diagonal(distance, np.inf)
     if distance.min() <= _COINCIDENT_UM:

@@ -7,7 +7,6 @@ import sys
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 from .spline_system import SplineSystem
 
@@ -41,6 +40,8 @@ def choose_smoothing(system: SplineSystem, moving_um: FloatArray) -> float:
     if best == 0:
         return 0.0
     bounds = (logs[best - 1], logs[min(best + 1, _GRID - 1)])
+    from scipy.optimize import minimize_scalar
+
     refined = minimize_scalar(
         lambda v: _criterion(system, moving_um, float(np.exp(v))), bounds=bounds, method="bounded"
     )

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 
 from ..transform import ThinPlateSpline
 from .linear_models import normalisation
@@ -133,6 +132,8 @@ class SplineSystem:
 
     def _kernel(self, u: FloatArray) -> FloatArray:
         axes = slice(3 - self.dimensions, 3)
+        from scipy.spatial.distance import cdist
+
         r = cdist(u[:, axes], self._normalise(self.fixed_um)[:, axes])
         if self.dimensions == 3:
             return np.asarray(-r, dtype=np.float64)
