@@ -133,5 +133,5 @@ def test_another_csv_is_not_taken_for_landmarks(tmp_path: Path) -> None:
     from napari_bridgecorr._napari.reader import get_landmark_reader
 
     path = tmp_path / "points.csv"
-    path.write_text("z_um,y_um,x_um\n1,2,3\n")
+    path.write_text("animal,sex,weight\nM1,f,20.5\n")
     assert get_landmark_reader(str(path)) is None
