@@ -56,7 +56,7 @@ def test_info_says_what_the_reader_found(files: Files, capsys: Output) -> None:
     assert set(image) == {
         "index", "name",
         "role", "axes", "shape", "dtype", "channels", "voxel_size_um", "index_to_world",
-        "levels", "warnings",
+        "levels", "warnings", "channel_details", "time_step_s", "metadata",
     }  # fmt: skip
     assert image["axes"] == "czyx"
     assert image["shape"] == [2, 50, 116, 116]
@@ -307,7 +307,7 @@ def test_wrong_inputs_of_other_kinds(files: Files, tmp_path: Path, capsys: Outpu
     arguments = ["fit", str(files.landmarks), "-o", str(tmp_path / "t.json"), "--smoothing", "-1"]
     assert "smoothing" in refused(arguments, capsys, tmp_path)
     for arguments, said in [
-        (["table", *files.registered(files.landmarks), "-o", out], "not JSON"),
+        (["table", *files.registered(files.landmarks), "-o", out], "no transform"),
         (["table", *files.registered(tmp_path / "none.json"), "-o", out], "no such file"),
         (["table", *files.registered(), "-o", str(tmp_path / "o.txt")], ".parquet"),
         (["table", *files.registered(), "-o", str(tmp_path / "no" / "o.csv")], "folder"),

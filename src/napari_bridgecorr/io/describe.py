@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..image import AXES, SpatialImage
 from .location import Url
+
+# what of the metadata people look for first
+_SHOWN = {"objective": "objective", "acquisition_date": "acquired", "StartTimeStamp": "acquired"}
 
 
 def describe_file(path: Path | Url, images: Sequence[SpatialImage]) -> dict[str, Any]:
@@ -24,9 +31,10 @@ def describe_file(path: Path | Url, images: Sequence[SpatialImage]) -> dict[str,
     -------
     dict
         ``{"file", "format", "images": [{"index", "name", "role", "axes", "shape", "dtype",
-        "channels", "voxel_size_um", "index_to_world", "levels", "warnings"}]}``. `shape` is that of
-        the axes present; `voxel_size_um` lists z, y, x, null where the file does not say, and is
-        null where it says nothing.
+        "channels", "voxel_size_um", "index_to_world", "levels", "warnings", "channel_details",
+        "time_step_s", "metadata"}]}``. `shape` is that of the axes present; `voxel_size_um` lists
+        z, y, x, null where the file does not say, and is null where it says nothing; `metadata`
+        is what else the file says of the acquisition, as the format has it.
     """
     return {
         "file": str(path),
@@ -55,7 +63,23 @@ def _describe_image(image: SpatialImage) -> dict[str, Any]:
         "index_to_world": image.grid.index_to_world.tolist(),
         "levels": len(image.levels),
         "warnings": list(image.warnings),
+        "channel_details": [asdict(channel) for channel in image.channels],
+        "time_step_s": image.time_step_s,
+        "metadata": {str(key): _plain(value) for key, value in image.metadata.items()},
     }
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it; text for what JSON has not."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, bool | int | float | str | None) else str(value)
 
 
 def format_description(description: dict[str, Any]) -> str:
@@ -88,6 +112,10 @@ def _rows(image: dict[str, Any]) -> list[tuple[str, str]]:
     off_axis = [matrix[i][j] for i in range(3) for j in range(3) if i != j]
     if any(off_axis) or any(matrix[i][i] < 0 for i in range(3)):
         rows.append(("direction", _direction_text(matrix)))
+    if image["time_step_s"] is not None:
+        rows.append(("time step", f"{image['time_step_s']:.6g} s"))
+    said = image["metadata"]
+    rows += [(word, str(said[key])) for key, word in _SHOWN.items() if said.get(key)]
     if image["levels"] > 1:
         rows.append(("levels", str(image["levels"])))
     if "sha256" in image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import dask.array as da
@@ -42,10 +43,33 @@ def test_exact_structure() -> None:
                 "index_to_world": [[1, 0, 0, 7], [0, 0.5, 0, 8], [0, 0, 0.25, 9], [0, 0, 0, 1]],
                 "levels": 1,
                 "warnings": ["mind"],
+                "channel_details": [
+                    {
+                        "name": name,
+                        "colour": None,
+                        "display_range": None,
+                        "excitation_nm": None,
+                        "emission_nm": None,
+                        "metal": None,
+                    }
+                    for name in ("DAPI", "µ")
+                ],
+                "time_step_s": None,
+                "metadata": {},
             }
         ],
     }
     assert json.loads(json.dumps(description)) == description
+
+
+def test_metadata_of_any_kind_is_json() -> None:
+    odd = {"a": np.float32(0.5), "b": (1, float("nan")), 3: Path("x"), "objective": "20x/0.8"}
+    image = replace(make_image((True, True, True)), metadata=odd, time_step_s=2.5)
+    description = describe_file(Path("a.tif"), [image])
+    found = json.loads(json.dumps(description, allow_nan=False))["images"][0]
+    assert found["metadata"] == {"a": 0.5, "b": [1, None], "3": "x", "objective": "20x/0.8"}
+    assert found["time_step_s"] == 2.5
+    assert "objective    20x/0.8" in format_description(description)
 
 
 def test_no_scale_at_all_is_null() -> None:
