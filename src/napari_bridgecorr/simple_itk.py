@@ -6,14 +6,14 @@ mm; :mod:`~napari_bridgecorr.geometry.anatomical` converts.
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .helper_process import Answer, HelperFault, serve
 
 # address space of the process that decodes DICOM files of at most half a GiB
 _HELPER_BYTES = 6 * 2**30
@@ -56,35 +56,16 @@ def read_dicom_array(path: Path) -> NDArray[Any]:
 
 
 def serve_dicom_arrays() -> None:
-    """Decode the files that standard input names, until it ends: the main loop of a helper process.
+    """Answer DICOM files by :func:`read_dicom_array`: the main loop of a helper process."""
 
-    A line of input is a path as JSON. The answer is a line of JSON, ``{"shape", "dtype"}`` with the
-    pixels behind it, or ``{"fault"}``.
-    """
-    _limit_memory()
-    library()
-    answers = sys.stdout.buffer
-    answers.write(b"ready\n")
-    answers.flush()
-    for line in sys.stdin.buffer:
+    def answer(path: Path) -> Answer:
         try:
-            array = np.ascontiguousarray(read_dicom_array(Path(json.loads(line))))
-        except (RuntimeError, MemoryError, ValueError) as error:
-            fault = fault_of(error) if isinstance(error, RuntimeError) else "memory runs out"
-            answers.write(json.dumps({"fault": fault}).encode() + b"\n")
-        else:
-            said = {"shape": array.shape, "dtype": array.dtype.str}
-            answers.write(json.dumps(said).encode() + b"\n" + array.tobytes())
-        answers.flush()
+            return None, [read_dicom_array(path)]
+        except RuntimeError as error:
+            raise HelperFault(fault_of(error)) from error
 
-
-def _limit_memory() -> None:
-    """Where the system can: a decoder that asks for absurd memory gets none."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    resource.setrlimit(resource.RLIMIT_AS, (_HELPER_BYTES, _HELPER_BYTES))
+    library()  # its start is not the first file's time
+    serve(answer, _HELPER_BYTES)
 
 
 def write_vector_image(

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from harness import Mutant, damaged_bytes, fuzz, write_bytes
+from hdf5_checksum import lookup3
 
 from napari_bridgecorr.geometry import Grid
 from napari_bridgecorr.io.transform_files import write_transform
@@ -169,8 +170,6 @@ def test_lying_texts() -> None:
 
 def lying_hdf5(content: bytes) -> Iterator[tuple[str, bytes]]:
     """A good file in which one 8-byte length or address is absurd, its checksums made right."""
-    from napari_bridgecorr.io.transform_files.hdf5_bytes import lookup3
-
     spans = []
     at = content.find(b"OHDR")
     while at >= 0:

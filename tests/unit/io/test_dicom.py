@@ -15,7 +15,6 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from napari_bridgecorr.errors import ReadError
 from napari_bridgecorr.image import MISSING_SCALE, SpatialImage
-from napari_bridgecorr.io.itk_volumes.dicom import decoder
 from napari_bridgecorr.io.registry import open_images
 
 
@@ -141,24 +140,6 @@ def test_compressed_files_are_read_through_itk(tmp_path: Path, compressor: str) 
     image = read(tmp_path / "a.dcm")
     assert_array_equal(image.data[0, 0].compute(), volume(np.uint16))
     assert_array_equal(image.data[0, 0, 2:4, 1:5].compute(), volume(np.uint16)[2:4, 1:5])
-
-
-def test_a_crashing_decoder_is_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    helper = decoder._Helper()
-    path = save(dataset(volume()[0]), tmp_path / "a.dcm")
-    assert_array_equal(helper.decode(path, 160)[0], volume()[0])
-    ready = "print('ready', flush=True); input(); "
-    monkeypatch.setattr(decoder, "_SERVE", ready + "import os; os.abort()")
-    helper.close()
-    with pytest.raises(decoder.DecodingError, match="crashed"):
-        helper.decode(path, 160)
-    monkeypatch.setattr(decoder, "_LEAST_S", 0.2)
-    monkeypatch.setattr(decoder, "_SERVE", ready + "import time; time.sleep(99)")
-    with pytest.raises(decoder.DecodingError, match="after 0 s"):
-        helper.decode(path, 160)
-    monkeypatch.undo()
-    assert_array_equal(helper.decode(path, 160)[0], volume()[0])
-    helper.close()
 
 
 def test_series_and_orientations_are_images_of_their_own(tmp_path: Path) -> None:
