@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -93,6 +94,41 @@ def test_itk_files_of_old_layouts(tmp_path: Path, n_mutants: int) -> None:
     assert result.findings == ()
     assert result.n_opened > 0
     assert result.n_refused > 0
+
+
+def use_full_field(path: Path) -> str:
+    from napari_bridgecorr.io.transform_files import read_transform
+
+    transform = read_transform(path).transform
+    # the seed holds no zero, and damage to deflated numbers hardly makes one
+    assert not isinstance(transform, DisplacementField) or np.all(transform.displacement_um != 0)
+    return "opened"
+
+
+def test_chunks_that_are_lost_are_no_zeros(tmp_path: Path, n_mutants: int) -> None:
+    """Most damage meets the table of chunks, which has no checksum."""
+    with h5py.File(tmp_path / "t.h5", "w", libver=("v108", "v108")) as file:
+        group = file.create_group("TransformGroup/0")
+        kind = "DisplacementFieldTransform_double_3_3"
+        group.create_dataset("TransformType", data=[kind], dtype=h5py.string_dtype("ascii"))
+        grid = [6.0, 6, 6, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0, 1]
+        group.create_dataset("TransformFixedParameters", data=grid)
+        values = np.random.default_rng(3).uniform(1, 2, 648)
+        group.create_dataset("TransformParameters", data=values, chunks=(6,), compression=1)
+    content = (tmp_path / "t.h5").read_bytes()
+    tables = [at for at in range(len(content)) if content[at : at + 4] == b"TREE"]
+    assert len(tables) > 1
+    rng = np.random.default_rng(4)
+    mutants = list(damaged_bytes(tmp_path / "t.h5", n_mutants // 2, random_seed=4))
+    for number in range(n_mutants // 2):
+        changed = bytearray(content)
+        place = tables[number % len(tables)] + int(rng.integers(4, 400))
+        changed[place] = int(rng.integers(0, 256))
+        mutants.append(Mutant(f"table byte {place} {number}", write_bytes("t.h5", bytes(changed))))
+    result = fuzz(mutants, use_full_field)
+    assert result.findings == ()
+    assert result.n_opened > 0
+    assert result.n_refused > n_mutants // 10
 
 
 def cut_everywhere(path: Path, step: int) -> Iterator[Mutant]:
