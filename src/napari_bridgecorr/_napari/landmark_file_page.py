@@ -22,21 +22,12 @@ from ..io.landmark_files import (
     read_landmark_file,
 )
 from ..landmarks import LandmarkSet, Side
+from ..workflow.descriptions import FORMAT_WORDS
 from .file_words import landmark_words
 from .jobs import LatestAnswer
 from .landmark_layers import SIDES
 from .panel_parts import muted, wrapped
 
-_FORMAT_WORDS: dict[LandmarkFormat, str] = {
-    "bridgecorr_csv": "Landmark pairs",
-    "bigwarp_csv": "Landmark pairs of BigWarp",
-    "slicer_fcsv": "Points of 3D Slicer (.fcsv)",
-    "slicer_json": "Points of 3D Slicer (.mrk.json)",
-    "slicer_table": "Points of 3D Slicer (table)",
-    "napari_csv": "Points of napari",
-    "points_csv": "Points (µm)",
-    "plain_csv": "Points of a table",
-}
 _UNITS = (("µm", "um"), ("mm", "mm"), ("nm", "nm"), ("pixels of the image", "px"))
 
 
@@ -142,7 +133,7 @@ class LandmarkFilePage(QWidget):
     def _take(self, answer: _Answer) -> None:
         self._file = answer.file
         form = answer.form
-        self.kind.setText("" if form is None else _FORMAT_WORDS[form])
+        self.kind.setText("" if form is None else FORMAT_WORDS[form])
         asks_unit = form in WITHOUT_UNIT
         for widget in (self.unit, self._unit_label):
             widget.setVisible(asks_unit)

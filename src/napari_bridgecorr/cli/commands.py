@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 def info(options: Namespace) -> int:
     """``bridgecorr info``."""
+    from ..workflow.kinds import kind_of
+
+    kind = kind_of(options.path)
+    if kind != "image":
+        return _info_of_other(options, kind)
     from ..io.describe import describe_file, format_description
 
     path, number = parse_image_path(options.path)
@@ -41,6 +46,21 @@ def info(options: Namespace) -> int:
             said["sha256"] = pixel_sha256(image, progress)
         progress.close()
     print(json.dumps(description, indent=1) if options.json else format_description(description))
+    return 0
+
+
+def _info_of_other(options: Namespace, kind: str) -> int:
+    """``bridgecorr info`` of landmarks or a transform."""
+    from ..workflow import descriptions as say
+
+    path = Path(options.path)
+    if kind == "landmarks":
+        described = say.describe_landmarks(path)
+        text = say.format_landmarks(described)
+    else:
+        described = say.describe_transform(path)
+        text = say.format_transform(described)
+    print(json.dumps(described, indent=1) if options.json else text)
     return 0
 
 

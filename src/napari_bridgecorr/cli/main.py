@@ -79,8 +79,8 @@ class _Version(argparse.Action):
 
 
 def _add_image_commands(commands: Commands) -> None:
-    info = _command(commands, "info", "say what is in an image file")
-    info.add_argument("path", metavar="PATH")
+    info = _command(commands, "info", "say what is in a file")
+    info.add_argument("path", metavar="PATH", help="image, landmarks or transform")
     info.add_argument("--json", action="store_true", help="machine-readable")
     info.add_argument(
         "--checksum", action="store_true", help="read every pixel and print its SHA-256"

@@ -111,16 +111,17 @@ def open_images(path: str | PathLike[str]) -> tuple[SpatialImage, ...]:
                 raise ReadError(
                     place, f"its geometry makes no sense ({one_line(error)})", "mend its header"
                 ) from error
-        refusals.append(f"{reader.format_name}: {one_line(claim.reason)}")
-    said = "; ".join(refusals)
+        if is_folder or any(place.match(pattern) for pattern in reader.patterns):
+            refusals.append(f"{reader.format_name}: {one_line(claim.reason)}")
+    said = f" ({'; '.join(refusals)})" if refusals else ""
     if is_folder:
         empty = not any(place.iterdir())
         raise ReadError(
             place,
-            "is an empty folder" if empty else f"holds nothing that can be read here ({said})",
+            "is an empty folder" if empty else f"holds nothing that can be read here{said}",
             "name a folder of TIFF planes, an OME-Zarr folder or an image file",
         )
-    raise ReadError(place, f"is of no format that is read here ({said})", _advice(place))
+    raise ReadError(place, f"is of no format that is read here{said}", _advice(place))
 
 
 def _open_url(url: Url) -> tuple[SpatialImage, ...]:
@@ -190,5 +191,4 @@ def _advice(path: Path) -> str:
     found = signature_of(read_head(path))
     if found is not None and found.ending:
         return f"its content is {found.kind}: rename it to end in {found.ending}"
-    patterns = ", ".join(pattern for reader in _each_reader() for pattern in reader.patterns)
-    return f"convert it to one of {patterns}"
+    return "name a file of a format that docs/formats.md lists, or export OME-TIFF or NIfTI"
