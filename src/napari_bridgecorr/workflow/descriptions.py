@@ -33,8 +33,8 @@ def describe_landmarks(path: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``{"file", "format", "images": [], "landmarks": {"n", "n_pairs", "n_disabled", "unit_is_stated",
-        "warnings"}}``; `n_pairs` have both sides.
+        ``{"file", "format", "images": [], "landmarks": {"n", "n_pairs", "n_disabled",
+        "unit_is_stated", "warnings"}}``; `n_pairs` have both sides.
 
     Raises
     ------
@@ -64,8 +64,8 @@ def describe_transform(path: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``{"file", "format", "images": [], "transform": {"types", "model", "n_landmarks", "is_exact",
-        "warnings"}}``; `types` lists a chain's parts, first applied first.
+        ``{"file", "format", "images": [], "transform": {"types", "model", "n_landmarks",
+        "is_exact", "warnings"}}``; `types` lists a chain's parts, first applied first.
 
     Raises
     ------
