@@ -52,7 +52,10 @@ def test_pixel_types(tmp_path: Path, dtype: str, options: dict[str, Any]) -> Non
 def test_packed_bits(tmp_path: Path, bits: int) -> None:
     pixels = (RNG.random((37, 42)) * (2**bits - 1)).astype(np.uint8 if bits <= 8 else np.uint16)
     options: dict[str, Any] = {"bitspersample": bits, "rowsperstrip": 8}
-    tifffile.imwrite(tmp_path / "a.tif", pixels, **PLAIN, **options)
+    try:
+        tifffile.imwrite(tmp_path / "a.tif", pixels, **PLAIN, **options)
+    except NotImplementedError:
+        pytest.skip("this imagecodecs reads packed bits, but cannot write them for the test")
     assert_array_equal(read(tmp_path / "a.tif").data[0, 0, 0].compute(), pixels)
     assert_array_equal(
         read(tmp_path / "a.tif").data[0, 0, 0, 9:30, 3:5].compute(), pixels[9:30, 3:5]
