@@ -83,13 +83,14 @@ class HelperProcess:
             return _exchange(process, path)
         except HelperFault:
             raise
-        except BaseException as error:
-            self._stop()  # the rest of an answer may be in the pipe
-            if not isinstance(error, OSError | EOFError | ValueError):
-                raise
+        except (OSError, EOFError, ValueError) as error:
+            self._stop()
             if late.is_set():
                 raise HelperFault(f"its reader had no answer after {allowed_s:.0f} s") from error
             raise EOFError from error
+        except BaseException:
+            self._stop()  # interrupted: the rest of an answer may be in the pipe
+            raise
         finally:
             clock.cancel()
             if late.is_set():

@@ -26,6 +26,7 @@ ONE_FILE_EACH = (
     "PIL",
     "fsspec",
     "indexed_gzip",
+    "h5py",
 )
 WINDOW = ("napari", "qtpy", "magicgui", "superqt", "PyQt5", "PyQt6", "PySide2", "PySide6")
 MOST_LINES = 450
