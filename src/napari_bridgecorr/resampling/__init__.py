@@ -1,6 +1,17 @@
 """Image + transform + grid -> image, block by block."""
 
+from .overlap import OverlapMean
 from .resample import resample
+from .reslice import group_slices, reslice, reslice_slabs
 from .sampler import INTERPOLATIONS, Block, PullSampler
 
-__all__ = ["INTERPOLATIONS", "Block", "PullSampler", "resample"]
+__all__ = [
+    "INTERPOLATIONS",
+    "Block",
+    "OverlapMean",
+    "PullSampler",
+    "group_slices",
+    "resample",
+    "reslice",
+    "reslice_slabs",
+]
