@@ -26,7 +26,7 @@ from .landmarks import Landmark, LandmarkSet
 FORMAT = "bridgecorr-session"
 SCHEMA_VERSION = 1
 
-OutputKind = Literal["landmarks", "transform", "warp", "table", "report"]
+OutputKind = Literal["landmarks", "transform", "warp", "table", "report", "reslice"]
 
 _FINGERPRINT_BYTES = 1 << 20
 _FINGERPRINT_FILES = 2000
@@ -126,18 +126,19 @@ class Output:
 
     Parameters
     ----------
-    kind : {"landmarks", "transform", "warp", "table", "report"}
+    kind : {"landmarks", "transform", "warp", "table", "report", "reslice"}
     path : str
         Relative to the session's folder.
     registration : str
-        Id of the registration.
+        Id of the registration; empty for "reslice", which needs none.
     options : dict
-        As the workflow function of that kind takes them.
+        As the workflow function of that kind takes them. Of "reslice" also ``image`` (an image's
+        id) and ``plane``.
     """
 
     kind: OutputKind
     path: str
-    registration: str
+    registration: str = ""
     options: dict[str, Any] = field(default_factory=dict)
 
 

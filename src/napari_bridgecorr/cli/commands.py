@@ -256,6 +256,13 @@ def phantom(options: Namespace) -> int:
     return 0
 
 
+def reslice(options: Namespace) -> int:
+    """``bridgecorr reslice``."""
+    from .reslicing import run
+
+    return run(options, _open(options.image, _placement(options, "image_")))
+
+
 def _convert_landmarks(options: Namespace) -> int:
     from ..io.landmark_files import LandmarkOutput, as_output_format
     from ..workflow.landmarks import convert_landmarks

@@ -61,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_image_commands(commands)
     _add_landmark_commands(commands)
     _add_registered_commands(commands)
+    _add_reslice(commands)
     _add_whole_chain_commands(commands)
     return parser
 
@@ -231,6 +232,14 @@ def _add_registered_commands(commands: Commands) -> None:
     report.add_argument(
         "--table", metavar="VOXELS.parquet", type=Path, help="voxel table of this registration"
     )
+
+
+def _add_reslice(commands: Commands) -> None:
+    from .reslicing import add_arguments
+
+    parser = _command(commands, "reslice", "cut an image along a reference plane")
+    add_arguments(parser)
+    _add_placement(parser, "image-")
 
 
 def _add_whole_chain_commands(commands: Commands) -> None:

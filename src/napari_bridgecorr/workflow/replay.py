@@ -32,6 +32,7 @@ from ..transform import transform_from_dict
 from ..versions import library_versions
 from ..voxels import TableOptions
 from .images import warp
+from .reslice import write_recorded
 from .tables import tabulate
 
 TruthErrors = Callable[[Fit], NDArray[np.float64]]
@@ -156,6 +157,9 @@ class _Runner:
 
     def write(self, output: Output, target: Path) -> None:
         """Write one output of the session."""
+        if output.kind == "reslice":
+            self._write_resliced(output, target)
+            return
         record = self.session.registration(output.registration)
         result = self.fits[record.id]
         try:
@@ -173,6 +177,14 @@ class _Runner:
                     self._write_table(record, result, target, output.options)
                 case "report":
                     self._write_report(record, result, target, output.options)
+        except (TypeError, ValueError) as error:
+            raise SessionError(
+                f"the options of output {output.path!r} are not understood ({error})"
+            ) from error
+
+    def _write_resliced(self, output: Output, target: Path) -> None:
+        try:
+            write_recorded(output, lambda name: self.images[name], target, self.progress)
         except (TypeError, ValueError) as error:
             raise SessionError(
                 f"the options of output {output.path!r} are not understood ({error})"
@@ -267,7 +279,10 @@ def _check_references(session: Session) -> None:
     for mask in session.masks:
         session.image(mask.image)
     for output in session.outputs:
-        session.registration(output.registration)
+        if output.kind == "reslice":
+            session.image(str(output.options.get("image", "")))
+        else:
+            session.registration(output.registration)
 
 
 def _compare(record: RegistrationRecord, result: Fit) -> list[str]:
