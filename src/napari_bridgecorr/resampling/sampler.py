@@ -3,14 +3,15 @@
 One mechanism serves interpolation and averaging: every voxel is sampled at ``samples`` (z, y, x)
 regular midpoints. One sample is interpolation at the centre. Enough samples to meet every moving
 voxel, each taking the value of the voxel that it falls into, make the volume-weighted mean: every
-moving voxel counts by the volume that it shares with the fixed one, and sums are conserved.
+moving voxel counts by the volume that it shares with the fixed one, and sums are conserved. Where
+the axes of both grids are parallel nothing is sampled: the shared volumes are computed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ from ..geometry import Grid
 from ..image import SpatialImage
 from ..transform import Affine, Transform
 from .kernels import accumulate, interpolate
+
+if TYPE_CHECKING:
+    from .overlap import OverlapMean
 
 FloatArray = NDArray[np.float64]
 Triple = tuple[int, int, int]
@@ -121,12 +125,35 @@ class PullSampler:
             # along an axis on which the moving voxel is the larger one, the mean interpolates
             self._stepped = np.abs(steps).sum(axis=1) > 1 - 1e-6
         self.dtype = np.dtype(np.float32 if np.can_cast(moving.dtype, np.float32) else np.float64)
+        self._overlap = self._exact_mean() if interpolation == "mean" else None
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether shared volumes are computed instead of sampled (`samples` is not used then)."""
+        return self._overlap is not None
+
+    def _exact_mean(self) -> OverlapMean | None:
+        """The mean by shared volumes; None where the axes are not parallel."""
+        from .overlap import OverlapMean, parallel_axes
+
+        if not isinstance(self._transform, Affine):
+            return None
+        fixed = Grid(self.grid.shape, self._transform.matrix @ self.grid.index_to_world)
+        if parallel_axes(self._moving.grid, fixed) is None:
+            return None
+
+        def read(time: int, starts: Sequence[int], stops: Sequence[int]) -> NDArray[Any]:
+            return self._read(time, np.array([starts, stops], dtype=np.int64))
+
+        return OverlapMean(self._moving.grid, fixed, read, len(self.channels), self.dtype)
 
     def block(self, time: int, start: Sequence[int], stop: Sequence[int]) -> Block:
         """Values over the voxels ``start <= index < stop`` of the grid.
 
         The result does not depend on how the grid is cut into blocks.
         """
+        if self._overlap is not None:
+            return self._overlap.block(time, start, stop)
         shape = (stop[0] - start[0], stop[1] - start[1], stop[2] - start[2])
         box = self._moving_box(start, stop)
         if box is None:

@@ -192,7 +192,8 @@ class VoxelTable:
         """How the mean over each voxel was sampled, and how far it is from twice as many samples.
 
         The error is the root mean square difference over some bricks of wholly covered voxels, per
-        moving channel, in the channel's unit.
+        moving channel, in the channel's unit. It is zero where shared volumes are computed
+        (``exact``).
         """
         coarse = self._moving_sampler()
         z, y, x = (2 * n for n in coarse.samples)
@@ -215,6 +216,7 @@ class VoxelTable:
         rms = np.sqrt(np.mean(difference**2, axis=0)) if len(difference) else []
         _, names = self._channel_names()
         return {
+            "exact": coarse.is_exact,
             "samples_per_voxel_zyx": list(coarse.samples),
             "checked_voxels": len(difference),
             "rms_difference_to_twice_as_many": {

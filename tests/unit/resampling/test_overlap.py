@@ -196,14 +196,26 @@ def test_far_away_nothing_is_read() -> None:
     assert values.shape == (1, 2, 3, 4)
 
 
-def test_sampling_is_only_near_it() -> None:
-    """What regular midpoints give for 33.33 slices, and why they are not used here."""
-    data = np.random.default_rng(0).uniform(0, 1000, (100, 2, 2))
+@pytest.mark.parametrize("flip", [1, -1])
+def test_the_pull_sampler_averages_exactly_where_axes_are_parallel(flip: int) -> None:
+    """33.33 slices to a slab through a scaling, shifting, mirroring map: 2.8 % off by midpoints."""
+    data = np.random.default_rng(0).uniform(0, 1000, (100, 4, 2))
     image = image_of(data, Grid.from_spacing(data.shape, (3, 1, 1)))
-    grid = image.grid.at_spacing((100, 1, 1))
-    exact, _ = whole(mean_of(image, grid))
-    sampled = PullSampler(image, Affine.identity(), grid, "mean").block(0, (0, 0, 0), grid.shape)
-    np.testing.assert_allclose(sampled.values, exact, rtol=0.05)
-    assert np.abs(sampled.values / exact - 1).max() > 0.01
-    weights = overlaps(faces_of(grid, 0), faces_of(image.grid, 0)) / 100
-    np.testing.assert_allclose(exact[0], np.einsum("iz,zyx->iyx", weights, data), atol=1e-9)
+    grid = Grid.from_spacing((3, 2, 2), (50, 1, 1), (24.25, 0.5, 0))
+    there = Affine.from_parts(np.diag([2 * flip, 2, 1]), (297 if flip < 0 else 0, -0.5, 0))
+    sampler = PullSampler(image, there, grid, "mean")
+    assert sampler.is_exact
+    found = sampler.block(0, (0, 0, 0), grid.shape)
+    faces = 2 * flip * faces_of(grid, 0) + (297 if flip < 0 else 0)
+    assert faces.min() == pytest.approx(-1.5)
+    z = overlaps(np.sort(faces), faces_of(image.grid, 0))[::flip] / 100
+    expected = np.einsum("iz,zjyx->ijx", z, data.reshape(100, 2, 2, 2)) / 2
+    np.testing.assert_allclose(found.values[0], expected, rtol=1e-12)
+    assert np.all(found.coverage == 1)
+
+
+def test_the_pull_sampler_samples_where_axes_are_not_parallel() -> None:
+    image = image_of(np.ones((9, 9, 9)))
+    slanted = oblique_grid((3, 3, 3), (3, 3, 3), (0, 0, 5), (4, 4, 4))
+    assert not PullSampler(image, Affine.identity(), slanted, "mean").is_exact
+    assert not PullSampler(image, Affine.identity(), image.grid, "linear").is_exact
