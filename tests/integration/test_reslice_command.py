@@ -207,6 +207,23 @@ def test_wrong_use_is_one_line(
     assert str(damaged) in refused([*base, "--plane", str(damaged)], capsys)
     damaged.write_text(json.dumps({"format": "bridgecorr-session"}))
     assert "no plane" in refused([*base, "--plane", str(damaged)], capsys)
+    # what is said of how it was made need not make sense: only the plane must
+    told = {**Plane.through_points(POINTS).to_dict(), "made": {"by": "points", "points_um": 3}}
+    damaged.write_text(json.dumps(told))
+    assert (
+        main(
+            [
+                "reslice",
+                str(stack),
+                "-o",
+                str(tmp_path / "b.nii"),
+                *base[4:],
+                "--plane",
+                str(damaged),
+            ]
+        )
+        == 0
+    )
     assert not Path(out).exists()
     for wrong in ("1,2", "1,2,3:4", "a,b,c:1,2,3", "nan,0,0:1,1,1"):
         with pytest.raises(SystemExit) as end:

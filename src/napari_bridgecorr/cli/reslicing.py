@@ -185,15 +185,13 @@ def _options(options: Namespace) -> ResliceOptions:
 def _facts(plane: Plane) -> list[str]:
     """What is known of how well the plane is determined."""
     made = plane.made
-    if made.get("by") == "points":
-        tilt = made.get("tilt_sd_degrees")
-        known = "" if tilt is None else f", tilt known to {tilt:.2g} degrees (1 sd)"
-        return [
-            f"plane through {len(made['points_um'])} points: residual RMS "
-            f"{made['residual_rms_um']:.3g} um{known}"
-        ]
-    if made.get("by") == "lines":
-        return [f"plane through two lines that pass each other {made['gap_um']:.3g} um apart"]
+    points, rms = made.get("points_um"), made.get("residual_rms_um")
+    tilt, gap = made.get("tilt_sd_degrees"), made.get("gap_um")
+    if isinstance(points, list) and isinstance(rms, float):
+        known = f", tilt known to {tilt:.2g} degrees (1 sd)" if isinstance(tilt, float) else ""
+        return [f"plane through {len(points)} points: residual RMS {rms:.3g} um{known}"]
+    if isinstance(gap, float):
+        return [f"plane through two lines that pass each other {gap:.3g} um apart"]
     return []
 
 

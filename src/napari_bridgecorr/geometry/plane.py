@@ -237,7 +237,7 @@ class Plane:
         if values.get("version") != VERSION:
             raise GeometryError(f"the plane's version is {values.get('version')!r}, not {VERSION}")
         made = values.get("made") or {}
-        if not isinstance(made, Mapping):
+        if not isinstance(made, Mapping) or not isinstance(made.get("changes", []), list):
             raise GeometryError("the plane's entry 'made' is not a table of values")
         origin, *columns = (
             _finite(values.get(key), (3,), f"the plane's entry {key!r}")

@@ -36,4 +36,4 @@ def write_plane(plane: Plane, path: Path) -> None:
     WriteError
         If the folder cannot be written to.
     """
-    write_text(path, json.dumps(plane.to_dict(), indent=1, allow_nan=False) + "\n")
+    write_text(path, json.dumps(plane.to_dict(), indent=1) + "\n")

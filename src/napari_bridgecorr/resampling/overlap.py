@@ -113,12 +113,11 @@ class OverlapMean:
         along = [len(w.first) for w in weights]
         sums = np.zeros((self.n_channels, *along))
         covered = np.zeros((self.n_channels, *along))
-        flat = [
-            part
+        z, y, x = (
+            (np.where(c > 0, w.first - a, 0), c, w.weights)
             for w, c, a in zip(weights, counts, low, strict=True)
-            for part in (np.where(c > 0, w.first - a, 0), c, w.weights)
-        ]
-        weighted_means(region, *flat, sums, covered)
+        )
+        weighted_means(region, *z, *y, *x, sums, covered)
         with np.errstate(invalid="ignore"):
             means = (sums / np.where(covered > 0, covered, np.nan)).astype(self.dtype)
         order = [0, *(1 + self._axes.index(a) for a in range(3))]
@@ -171,18 +170,18 @@ def overlap_weights(start: int, stop: int, step: float, offset: float, size: int
     Coarse voxel i reaches from ``step * (i - 0.5) + offset`` to ``step * (i + 0.5) + offset`` in
     fine indices; fine voxel j from j - 0.5 to j + 0.5. Every edge is computed from its own number.
     """
-    edges = step * (np.arange(start, stop + 1) - 0.5) + offset
-    edges = np.clip(_snapped(edges), -0.5, size - 0.5)
+    numbers = np.arange(start, stop + 1, dtype=np.float64)
+    edges = np.clip(_snapped(step * (numbers - 0.5) + offset), -0.5, size - 0.5)
     lower, upper = np.minimum(edges[:-1], edges[1:]), np.maximum(edges[:-1], edges[1:])
     if abs(step) > 1 - _PARALLEL:
         first = np.floor(lower + 0.5)
         most = int(np.ceil(upper + 0.5 - first).max(initial=1.0)) or 1
-        voxel = first[:, None] + np.arange(most)
+        voxel = first[:, None] + np.arange(most, dtype=np.float64)
         shares = np.minimum(upper[:, None], voxel + 0.5) - np.maximum(lower[:, None], voxel - 0.5)
     else:
         first = np.maximum(np.floor(lower), 0.0)
         most = int(np.ceil(upper - first).max(initial=1.0)) + 1
-        voxel = first[:, None] + np.arange(most)
+        voxel = first[:, None] + np.arange(most, dtype=np.float64)
         shares = _ramp(upper[:, None], voxel, size) - _ramp(lower[:, None], voxel, size)
     shares = np.where(voxel < size, shares, 0.0)
     shares = np.where((upper > lower)[:, None], np.maximum(shares, 0.0), 0.0)

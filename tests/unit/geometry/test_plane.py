@@ -232,6 +232,7 @@ def test_axes_written_with_few_digits_are_mended() -> None:
         ({"down": [0.1, 1, 0]}, "perpendicular"),
         ({"across": [0, 0, -1]}, "mirror"),
         ({"made": [1]}, "'made'"),
+        ({"made": {"changes": 5}}, "'made'"),
     ],
 )
 def test_damaged_planes_are_refused(changed: dict, reason: str) -> None:
