@@ -3,17 +3,24 @@
 from .checks import MODELS
 from .diagnostics import FitDiagnostics, FoldingCheck
 from .error_model import CheckErrorModel, ErrorModel, error_model
+from .error_summary import ErrorSummary, summarise
 from .fit import Fit, FitOptions, fit, parse_smoothing
+from .held_out import HeldOutErrors, k_fold, leave_one_out
 
 __all__ = [
     "MODELS",
     "CheckErrorModel",
     "ErrorModel",
+    "ErrorSummary",
     "Fit",
     "FitDiagnostics",
     "FitOptions",
     "FoldingCheck",
+    "HeldOutErrors",
     "error_model",
     "fit",
+    "k_fold",
+    "leave_one_out",
     "parse_smoothing",
+    "summarise",
 ]
