@@ -1,6 +1,29 @@
-"""How good a registration is: target error against a known truth, overlap of outlines."""
+"""How good a registration is: target error against a known truth, agreement of two
+registrations, what can be said of any point, overlap of outlines."""
 
+from .inter_rater import RaterDifference, inter_rater
+from .maps import (
+    Folding,
+    JacobianDeterminant,
+    OutsideHull,
+    PredictedError,
+    Quantity,
+    lazy_map,
+)
 from .overlap import dice
-from .target_error import TargetError, target_error
+from .target_error import TargetError, fitted_among, target_error
 
-__all__ = ["TargetError", "dice", "target_error"]
+__all__ = [
+    "Folding",
+    "JacobianDeterminant",
+    "OutsideHull",
+    "PredictedError",
+    "Quantity",
+    "RaterDifference",
+    "TargetError",
+    "dice",
+    "fitted_among",
+    "inter_rater",
+    "lazy_map",
+    "target_error",
+]

@@ -7,8 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..fitting.error_summary import ErrorSummary, summarise
 from ..landmarks import LandmarkPairs
 from ..transform import Transform
+
+FloatArray = NDArray[np.float64]
+
+# a landmark that is nearer to a fitted one than this part of their RMS radius is the same
+_SAME = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,11 +23,21 @@ class TargetError:
 
     Parameters
     ----------
-    distances_um : (n,) float64
-        Distance of each target from where the transform puts it.
+    errors_um : (n, 3) float64
+        ``T(fixed) - moving`` along z, y, x. NaN where the transform is not defined.
     """
 
-    distances_um: NDArray[np.float64]
+    errors_um: FloatArray
+
+    @property
+    def distances_um(self) -> FloatArray:
+        """(n,) distance of each target from where the transform puts it."""
+        return np.asarray(np.linalg.norm(self.errors_um, axis=1))
+
+    @property
+    def summary(self) -> ErrorSummary:
+        """Over the targets that the transform is defined at; the others are counted."""
+        return summarise(self.errors_um)
 
     @property
     def median_um(self) -> float:
@@ -45,5 +61,18 @@ def target_error(transform: Transform, targets: LandmarkPairs) -> TargetError:
     Fitzpatrick, West & Maurer, IEEE TMI 17 (1998): the only error that says how well a
     registration does its work.
     """
-    difference = transform.map(targets.fixed_um) - targets.moving_um
-    return TargetError(np.asarray(np.linalg.norm(difference, axis=1)))
+    return TargetError(np.asarray(transform.map(targets.fixed_um) - targets.moving_um))
+
+
+def fitted_among(targets: LandmarkPairs, fitted: LandmarkPairs) -> NDArray[np.bool_]:
+    """(n,) which targets took part in a fit: their place in the fixed image is a fitted one's.
+
+    A thousandth of the fitted landmarks' RMS radius is allowed for what files round. Names say
+    nothing: every list begins with L1.
+    """
+    from scipy.spatial import cKDTree
+
+    centred = fitted.fixed_um - fitted.fixed_um.mean(axis=0)
+    radius = float(np.sqrt(np.mean(np.sum(centred**2, axis=1))))
+    nearest, _ = cKDTree(fitted.fixed_um).query(targets.fixed_um)
+    return np.asarray(nearest <= _SAME * radius)
