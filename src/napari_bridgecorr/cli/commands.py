@@ -17,11 +17,15 @@ from ..io.registry import open_image, open_images, parse_image_path
 from .console import ConsoleProgress, warn
 
 if TYPE_CHECKING:
-    from ..fitting import Fit
+    from ..fitting import Fit, HeldOutErrors
     from ..geometry import Grid
     from ..io.landmark_files import LandmarkFileOptions
     from ..io.transform_files import TransformFile
     from ..landmarks import LandmarkSet
+
+_FOLDS = 10
+# a fit of more takes seconds, and there would be as many as folds
+_MOST_IN_FOLDS = 1000
 
 
 def info(options: Namespace) -> int:
@@ -117,7 +121,13 @@ def fit(options: Namespace) -> int:
     result = fit_landmarks(options.landmarks, options.out, chosen, _landmark_reading(options))
     for warning in result.warnings:
         warn(warning)
-    print(json.dumps(_fit_json(result), indent=1) if options.json else _fit_text(result))
+    left_out = _held_out(result, options)
+    if options.json:
+        print(json.dumps(_fit_json(result, left_out), indent=1))
+        return 0
+    print(_fit_text(result))
+    if left_out is not None:
+        print(_held_out_text(left_out))
     return 0
 
 
@@ -138,6 +148,18 @@ def map(options: Namespace) -> int:
         warn(f"{result.n_lost} points could not be mapped and have no coordinates in {options.out}")
     print(f"wrote {options.out}")
     return 0
+
+
+def evaluate(options: Namespace) -> int:
+    """``bridgecorr evaluate``."""
+    from .evaluation import check_use, run_check, run_comparison, run_map
+
+    check_use(options)
+    if options.map:
+        return run_map(options, _open(options.image).grid, _landmark_reading(options))
+    if options.other:
+        return run_comparison(options, _open(options.image).grid)
+    return run_check(options, _landmark_reading(options))
 
 
 def warp(options: Namespace) -> int:
@@ -371,13 +393,36 @@ def _masks(arguments: list[str]) -> dict[str, SpatialImage]:
     return found
 
 
-def _fit_json(result: Fit) -> dict[str, object]:
+def _held_out(result: Fit, options: Namespace) -> HeldOutErrors | None:
+    from ..fitting import k_fold
+
+    folds = options.folds
+    if folds is None:
+        folds = _FOLDS if options.json and 2 <= len(result.pairs) <= _MOST_IN_FOLDS else 0
+    return k_fold(result.pairs, result.options, folds) if folds else None
+
+
+def _held_out_text(found: HeldOutErrors) -> str:
+    parts = [
+        f"{name} RMS {s.rms_um:.1f} um, median {s.median_um:.1f} um ({s.n})"
+        for name, s in (("interior", found.interior), ("on the hull", found.hull))
+        if s.n
+    ]
+    said = "; ".join(parts) or "none could be predicted"
+    return f"landmarks left out in {found.n_folds} folds, predicted by the others: {said}"
+
+
+def _fit_json(result: Fit, left_out: HeldOutErrors | None) -> dict[str, object]:
+    from ..fitting import leave_one_out
+
     diagnostics = result.diagnostics.to_dict()
     return {
         "model": result.options.model,
         "n": diagnostics.pop("n"),
         "smoothing": result.smoothing_um,
         **diagnostics,
+        "leave_one_out": leave_one_out(result).to_dict(),
+        "kfold": None if left_out is None else left_out.to_dict(),
         "warnings": list(result.warnings),
     }
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BridgecorrError, Cancelled, one_line
+from .evaluation import add_evaluation
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -140,6 +141,13 @@ def _add_landmark_commands(commands: Commands) -> None:
     _add_model(fit)
     _add_landmark_reading(fit)
     fit.add_argument("--json", action="store_true", help="print the diagnostics as JSON")
+    fit.add_argument(
+        "--folds",
+        type=_folds,
+        metavar="N",
+        help="leave the landmarks out in N folds and tell how well the others predict them (with "
+        "--json 10 by default, none above 1,000 landmarks; 0: not at all)",
+    )
 
     map_ = _command(commands, "map", "map points through a transform")
     map_.add_argument("transform", metavar="T", type=Path, help=_TRANSFORM_HELP)
@@ -225,6 +233,20 @@ def _add_registered_commands(commands: Commands) -> None:
         metavar="Z,Y,X",
         help="rows at this spacing in um instead of the fixed voxels",
     )
+
+    evaluate = _command(commands, "evaluate", "tell how good a registration is")
+    evaluate.add_argument(
+        "--transform", metavar="T", type=Path, required=True, help=_TRANSFORM_HELP
+    )
+    evaluate.add_argument("--landmarks", metavar="CHECK", type=Path, help=_LANDMARKS_HELP)
+    evaluate.add_argument(
+        "--spacing",
+        type=_triple,
+        metavar="Z,Y,X",
+        help="sample the map over the image's extent at this spacing in um",
+    )
+    add_evaluation(evaluate)
+    _add_landmark_reading(evaluate)
 
     report = _command(commands, "report", "write an HTML report with pictures")
     _add_images(report)
@@ -367,6 +389,13 @@ def _columns(text: str) -> dict[str, str]:
     if not all(key.strip() and equals and value.strip() for key, equals, value in pairs):
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form x=COLUMN,y=COLUMN,...")
     return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _folds(text: str) -> int:
+    """0, or a number of folds from 2."""
+    if not text.isdecimal() or int(text) == 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither 0 nor a number of folds from 2")
+    return int(text)
 
 
 def _triple(text: str) -> tuple[float, float, float]:
