@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from napari_bridgecorr.cli.main import main
@@ -245,3 +246,26 @@ def test_fit_tells_how_left_out_landmarks_are_predicted(
     with pytest.raises(SystemExit):
         main([*command, "--folds", "1"])
     assert "from 2" in capsys.readouterr().err
+
+
+def test_table_columns_are_those_of_the_maps(files: Files, tmp_path: Path, capsys: Output) -> None:
+    out = tmp_path / "voxels.parquet"
+    kinds = ["--add", "hull", "--add", "jacobian", "--add", "fold"]
+    assert main(["table", *files.registered(), "-o", str(out), *kinds]) == 0
+    table = pq.read_table(out)
+    names = ["jacobian_determinant", "folding", "outside_hull_um", "registration_error_um"]
+    assert table.column_names[-4:] == names
+    points = np.column_stack([table[f"{a}_um"].to_numpy() for a in "zyx"])
+    source = read_transform(files.transform)
+    assert source.pairs is not None
+    determinant = source.transform.jacobian_determinant(points)
+    hull = ConvexHull(source.pairs.fixed_um)
+    np.testing.assert_allclose(table[names[0]].to_numpy(), determinant, rtol=1e-6)
+    np.testing.assert_array_equal(table[names[1]].to_numpy(), determinant <= 0)
+    np.testing.assert_allclose(table[names[2]].to_numpy(), hull.distance_um(points), rtol=1e-6)
+    said_of = json.loads(table.schema.metadata[b"bridgecorr"])["columns"]
+    assert "convex hull" in str(said_of)
+    assert main(["table", *files.registered(), "-o", str(tmp_path / "v.csv")]) == 0
+    with (tmp_path / "v.csv").open() as file:
+        assert "outside_hull_um" not in next(csv.reader(file))
+    capsys.readouterr()

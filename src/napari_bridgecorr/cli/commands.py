@@ -196,6 +196,11 @@ def table(options: Namespace) -> int:
             "the transform does not say how wrong it is, so registration_error_um is empty; "
             "give --landmarks"
         )
+    quantities = {}
+    if options.add:
+        from ..workflow.evaluate import table_quantities
+
+        quantities = table_quantities(options.add, source, landmarks)
     written = tabulate(
         fixed,
         moving,
@@ -204,6 +209,7 @@ def table(options: Namespace) -> int:
         error=error,
         masks=_masks(options.mask),
         options=TableOptions(spacing_um=options.spacing),
+        quantities=quantities,
         metadata={"transform": str(options.transform)},
         progress=ConsoleProgress(),
     )

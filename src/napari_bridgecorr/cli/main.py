@@ -234,6 +234,15 @@ def _add_registered_commands(commands: Commands) -> None:
         help="rows at this spacing in um instead of the fixed voxels",
     )
 
+    table.add_argument(
+        "--add",
+        choices=["jacobian", "fold", "hull"],
+        action="append",
+        default=[],
+        help="a column jacobian_determinant, folding (1 where that is <= 0) or outside_hull_um "
+        "(distance from the landmarks' convex hull) more (repeatable)",
+    )
+
     evaluate = _command(commands, "evaluate", "tell how good a registration is")
     evaluate.add_argument(
         "--transform", metavar="T", type=Path, required=True, help=_TRANSFORM_HELP

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,17 @@ class Column:
     name: str
     dtype: np.dtype[Any]
     description: str
+
+
+class PointColumn(Protocol):
+    """What can be said of every point of the fixed space, as the classes of `evaluate` do."""
+
+    @property
+    def description(self) -> str:
+        """What the number is, in one sentence."""
+
+    def at(self, points_um: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n,) values at (n, 3) fixed world points (z, y, x) in um."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,8 @@ class VoxelTable:
     masks : mapping of str to SpatialImage
         Each gives a column ``mask_<name>``: the fraction of the voxel where the mask is not 0.
     options : TableOptions
+    quantities : mapping of str to PointColumn
+        Each gives a column of its name: its value at the voxel's centre.
 
     Raises
     ------
@@ -89,6 +102,7 @@ class VoxelTable:
     error: ErrorModel | None = None
     masks: Mapping[str, SpatialImage] = field(default_factory=dict)
     options: TableOptions = field(default_factory=TableOptions)
+    quantities: Mapping[str, PointColumn] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for image, time in (
@@ -144,6 +158,10 @@ class VoxelTable:
             Column(f"mask_{n}", np.dtype(np.float32), "fraction of the voxel inside the mask")
             for n in self.masks
         ]
+        found += [
+            Column(name, np.dtype(np.float32), quantity.description)
+            for name, quantity in self.quantities.items()
+        ]
         meaning = self.error.description if self.error else "unknown: no landmarks were given"
         found.append(Column(_ERROR_COLUMN, np.dtype(np.float32), meaning))
         return tuple(found)
@@ -185,6 +203,8 @@ class VoxelTable:
                 rows[f"{name}_coverage"] = block.coverage[k].ravel()
             for name, sampler in masks.items():
                 rows[f"mask_{name}"] = sampler.block(0, start, stop).values[0].ravel()
+            for name, quantity in self.quantities.items():
+                rows[name] = quantity.at(_places(rows)).astype(np.float32)
             rows[_ERROR_COLUMN] = predicted(rows, start)
             yield rows
 
@@ -227,7 +247,7 @@ class VoxelTable:
     def _channel_names(self) -> tuple[list[str], list[str]]:
         fixed = [c.name for c in self.fixed.channels]
         moving = [self.moving.channels[c].name for c in self.moving_channels]
-        taken = {*_POSITION, _ERROR_COLUMN, *(f"mask_{n}" for n in self.masks)}
+        taken = {*_POSITION, _ERROR_COLUMN, *self.quantities, *(f"mask_{n}" for n in self.masks)}
         covered = {f"{n}_coverage" for n in moving}
         if set(fixed) & {*moving, *taken, *covered} or set(moving) & {*taken, *covered}:
             fixed = [f"fixed_{n}" for n in fixed]
@@ -265,9 +285,7 @@ class VoxelTable:
         if error is None:
             return lambda rows, _: np.full(len(rows["index"]), np.nan, np.float32)
         if grid.n_voxels <= _MAX_ERROR_POINTS:
-            return lambda rows, _: error.predict(
-                np.column_stack([rows["z_um"], rows["y_um"], rows["x_um"]])
-            ).astype(np.float32)
+            return lambda rows, _: error.predict(_places(rows)).astype(np.float32)
         factor = int(np.ceil((grid.n_voxels / _MAX_ERROR_POINTS) ** (1 / 3)))
         factors = np.minimum(factor, grid.shape)
         coarse = grid.averaged([int(f) for f in factors])
@@ -281,6 +299,10 @@ class VoxelTable:
             return np.asarray(found, np.float32)
 
         return interpolate
+
+
+def _places(rows: Rows) -> NDArray[np.float64]:
+    return np.column_stack([rows["z_um"], rows["y_um"], rows["x_um"]])
 
 
 def _position_columns(grid: Grid, start: Sequence[int], stop: Sequence[int]) -> Rows:

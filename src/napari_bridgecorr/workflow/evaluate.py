@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -50,6 +51,12 @@ TARGET_MEANING = (
     "distance (um) in the moving space between each check landmark and where the transform puts "
     "it; the check landmark's own localisation error is part of it"
 )
+# columns of a voxel table; its predicted error is there anyway
+_COLUMNS: dict[MapKind, str] = {
+    "jacobian": "jacobian_determinant",
+    "fold": "folding",
+    "hull": "outside_hull_um",
+}
 _DIFFERENCE_COLUMNS = (
     "slice", "row", "column", "z_um", "y_um", "x_um",
     "difference_z_um", "difference_y_um", "difference_x_um", "distance_um",
@@ -301,6 +308,21 @@ def quantity_of(
             "landmarks with --landmarks"
         )
     return PredictedError(model, len(pairs))
+
+
+def table_quantities(
+    kinds: Iterable[str], source: TransformFile, landmarks: LandmarkSet | None = None
+) -> dict[str, Quantity]:
+    """Columns of a voxel table by their names: "jacobian", "fold" and "hull".
+
+    Raises
+    ------
+    TransformError
+        If "hull" is asked for and there are no landmarks.
+    """
+    return {
+        _COLUMNS[kind]: quantity_of(kind, source, landmarks) for kind in _COLUMNS if kind in kinds
+    }
 
 
 def fitted_landmarks(source: TransformFile) -> LandmarkPairs | None:

@@ -14,7 +14,7 @@ from ..landmarks import LandmarkSet
 from ..progress import Progress
 from ..transform import Transform
 from ..versions import library_versions
-from ..voxels import TableOptions, VoxelTable
+from ..voxels import PointColumn, TableOptions, VoxelTable
 
 
 def transform_error(
@@ -51,6 +51,7 @@ def tabulate(
     error: ErrorModel | None = None,
     masks: Mapping[str, SpatialImage] | None = None,
     options: TableOptions | None = None,
+    quantities: Mapping[str, PointColumn] | None = None,
     metadata: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> VoxelTable:
@@ -66,6 +67,8 @@ def tabulate(
         Gives ``registration_error_um``; without it the column is NaN.
     masks : mapping of str to SpatialImage, optional
     options : TableOptions, optional
+    quantities : mapping, optional
+        More columns; see :class:`~napari_bridgecorr.voxels.VoxelTable`.
     metadata : mapping, optional
         Written into the file's metadata with the versions and options.
     progress : Progress, optional
@@ -76,7 +79,9 @@ def tabulate(
     """
     check_table_path(out)
     chosen = options or TableOptions()
-    table = VoxelTable(fixed, moving, transform, error, dict(masks or {}), chosen)
+    table = VoxelTable(
+        fixed, moving, transform, error, dict(masks or {}), chosen, dict(quantities or {})
+    )
     document = {
         "session": None,
         "versions": library_versions(),
@@ -86,6 +91,7 @@ def tabulate(
             "moving_time": chosen.moving_time,
             "moving_channels": list(table.moving_channels),
             "masks": list(table.masks),
+            "quantities": list(table.quantities),
         },
         "fixed": _source(fixed),
         "moving": _source(moving),
