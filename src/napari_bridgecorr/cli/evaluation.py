@@ -159,7 +159,8 @@ def _check_text(result: CheckedTransform) -> str:
     predicted = result.to_dict().get("predicted_rms_um")
     if predicted is not None:
         lines.append(
-            f"predicted for these places from the fitted landmarks: RMS {predicted:.3g} um"
+            f"expected at these places from the fitted landmarks: RMS {predicted:.3g} um, without "
+            f"the check landmarks' own localisation error"
         )
     return "\n".join(lines)
 
