@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import tifffile
 
-from napari_bridgecorr.cli import commands
+from napari_bridgecorr.cli.console import ConsoleProgress
 from napari_bridgecorr.cli.main import main
 from napari_bridgecorr.io.landmark_files import read_landmarks, read_points
 from napari_bridgecorr.io.registry import open_image, open_images
@@ -244,7 +244,7 @@ def test_an_interrupt_is_status_130(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands.ConsoleProgress, "advance", interrupt)
+    monkeypatch.setattr(ConsoleProgress, "advance", interrupt)
     for name in ("w.nii.gz", "w.ome.zarr", "w.ome.tif"):
         assert main(["warp", *files.registered(), "-o", str(tmp_path / name)]) == 130
     assert main(["table", *files.registered(), "-o", str(tmp_path / "v.parquet")]) == 130

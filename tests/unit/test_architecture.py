@@ -70,7 +70,7 @@ def imported_modules(path: Path) -> set[str]:
         "try:\n    runpy.run_module('napari_bridgecorr.cli', run_name='__main__')\n"
         "except SystemExit as end:\n    assert not end.code\n",
         "import napari_bridgecorr.fitting, napari_bridgecorr.image, napari_bridgecorr.evaluate",
-        "import napari_bridgecorr.session, napari_bridgecorr.cli.commands",
+        "import napari_bridgecorr.session, napari_bridgecorr.cli.opening",
     ],
     ids=["package", "help", "core", "use cases"],
 )

@@ -7,6 +7,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .arguments import (
+    LANDMARKS_HELP,
+    TRANSFORM_HELP,
+    add_landmark_reading,
+    new_command,
+    triple,
+)
 from .console import ConsoleProgress, warn
 
 if TYPE_CHECKING:
@@ -15,6 +22,7 @@ if TYPE_CHECKING:
     from ..geometry import Grid
     from ..io.landmark_files import LandmarkFileOptions
     from ..workflow.evaluate import CheckedTransform
+    from .arguments import Commands
 
 DESCRIPTION = """\
 Three questions, by what is given beside --transform T:
@@ -25,9 +33,18 @@ Three questions, by what is given beside --transform T:
 """
 
 
-def add_evaluation(parser: argparse.ArgumentParser) -> None:
-    """The options that no other command has."""
+def add(commands: Commands) -> None:
+    """Its parser."""
+    parser = new_command(commands, "evaluate", "tell how good a registration is", run)
     parser.description = DESCRIPTION
+    parser.add_argument("--transform", metavar="T", type=Path, required=True, help=TRANSFORM_HELP)
+    parser.add_argument("--landmarks", metavar="CHECK", type=Path, help=LANDMARKS_HELP)
+    parser.add_argument(
+        "--spacing",
+        type=triple,
+        metavar="Z,Y,X",
+        help="sample the map over the image's extent at this spacing in um",
+    )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument(
         "--other", metavar="T2", type=Path, help="another transform of the same two images"
@@ -63,6 +80,19 @@ def add_evaluation(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     parser.set_defaults(wrong_use=parser.error)
+    add_landmark_reading(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what the arguments ask."""
+    from .opening import landmark_reading, open_one
+
+    check_use(options)
+    if options.map:
+        return run_map(options, open_one(options.image).grid, landmark_reading(options))
+    if options.other:
+        return run_comparison(options, open_one(options.image).grid)
+    return run_check(options, landmark_reading(options))
 
 
 def check_use(options: argparse.Namespace) -> None:

@@ -7,16 +7,21 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .arguments import add_placement, new_command
+from .console import ConsoleProgress
+
 if TYPE_CHECKING:
     from ..geometry import Plane
     from ..image import SpatialImage
     from ..workflow.reslice import ResliceOptions
+    from .arguments import Commands
 
 Numbers = tuple[float, ...]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments, but for the image's placement."""
+def add(commands: Commands) -> None:
+    """Its parser."""
+    parser = new_command(commands, "reslice", "cut an image along a reference plane", run)
     parser.add_argument("image", metavar="IMAGE")
     parser.add_argument(
         "-o",
@@ -101,15 +106,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="a session that repeats this with `run`; OUT must lie in its folder",
     )
+    add_placement(parser, "image-")
 
 
-def run(options: Namespace, image: SpatialImage) -> int:
-    """Do what the arguments ask, with the image that they name."""
+def run(options: Namespace) -> int:
+    """Do what the arguments ask."""
     from ..errors import WriteError
     from ..io.writers import check_image_path
     from ..workflow.reslice import reslice_to_file
-    from .console import ConsoleProgress
+    from .opening import open_one, placement_of
 
+    image = open_one(options.image, placement_of(options, "image_"))
     check_image_path(options.out)
     session = options.write_session
     if session and not options.out.resolve().is_relative_to(session.resolve().parent):

@@ -1,0 +1,64 @@
+"""``bridgecorr warp``."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .arguments import add_images, new_command, triple
+from .console import ConsoleProgress
+
+if TYPE_CHECKING:
+    from .arguments import Commands
+
+
+def add(commands: Commands) -> None:
+    """Its parser."""
+    parser = new_command(commands, "warp", "resample a moving image on the fixed grid", run)
+    add_images(parser)
+    parser.add_argument(
+        "-o",
+        "--out",
+        metavar="OUT",
+        type=Path,
+        required=True,
+        help=".ome.zarr, .nii.gz, .nii or .ome.tif",
+    )
+    parser.add_argument("--channel", metavar="NAME|N", help="one channel (default: all)")
+    parser.add_argument("--time", type=int, metavar="N", help="one time point (default: all)")
+    parser.add_argument(
+        "--spacing",
+        type=triple,
+        metavar="Z,Y,X",
+        help="sample the fixed extent at this spacing in um",
+    )
+    parser.add_argument(
+        "--interpolation",
+        choices=["auto", "linear", "mean", "nearest"],
+        default="auto",
+        help="auto: the volume-weighted mean where a fixed voxel "
+        "holds more than two moving ones, else linear (default)",
+    )
+
+
+def run(options: Namespace) -> int:
+    """Do what the arguments ask."""
+    from ..workflow.images import warp
+    from .opening import registered
+
+    fixed, moving, source = registered(options)
+    result = warp(
+        fixed,
+        moving,
+        source.transform,
+        options.out,
+        channel=options.channel,
+        time=options.time,
+        spacing_um=options.spacing,
+        interpolation=options.interpolation,
+        progress=ConsoleProgress(),
+    )
+    shape = " x ".join(str(n) for n in result.grid.shape)
+    print(f"wrote {options.out} ({shape} voxels, {result.metadata['interpolation']})")
+    return 0
