@@ -36,6 +36,11 @@ def parallel(function: Function) -> Function:
     return cast(Function, call)
 
 
+def serial(function: Function) -> Function:
+    """Compile a function of some length that loops of :func:`parallel` call."""
+    return cast(Function, njit(cache=True, fastmath=_FAST)(function))
+
+
 def inlined(function: Function) -> Function:
     """Compile a small function that loops of :func:`parallel` call."""
     return cast(Function, njit(inline="always")(function))

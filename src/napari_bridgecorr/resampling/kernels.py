@@ -10,6 +10,7 @@ from numba import prange
 from numpy.typing import NDArray
 
 from ..compiled import parallel
+from ..transform.lattice_kernels import map_row
 
 FloatArray = NDArray[np.float64]
 
@@ -73,6 +74,79 @@ def interpolate(
                 high = (v[z1, y0, x0] * gx + v[z1, y0, x1] * fx) * (1.0 - fy)
                 high += (v[z1, y1, x0] * gx + v[z1, y1, x1] * fx) * fy
                 out[c, i] = low * (1.0 - fz) + high * fz
+
+
+@parallel
+def interpolate_rows(
+    z_index: FloatArray,
+    y_index: FloatArray,
+    x_index: FloatArray,
+    linear: FloatArray,
+    offset: FloatArray,
+    to_u: FloatArray,
+    control: FloatArray,
+    weights: FloatArray,
+    planar: bool,
+    outer: float,
+    planes: FloatArray,
+    step: NDArray[np.int64],
+    first_cell: NDArray[np.int64],
+    region: NDArray[Any],
+    region_start: NDArray[np.int64],
+    image_shape: NDArray[np.int64],
+    out: NDArray[Any],
+    missed: NDArray[np.int64],
+) -> None:
+    """What :func:`interpolate` gives at the positions of a lattice, which are never stored.
+
+    The first arguments are those of :func:`~napari_bridgecorr.transform.lattice_kernels.map_row`.
+
+    Parameters
+    ----------
+    out : (c, z, y, x) of the region's type
+    missed : (z * y,) int64
+        Number of positions of a row that lie in the image but not in the region.
+    """
+    n_channels, nx = region.shape[0], x_index.size
+    last_z, last_y, last_x = image_shape[0] - 1, image_shape[1] - 1, image_shape[2] - 1
+    r_z, r_y, r_x = region.shape[1], region.shape[2], region.shape[3]
+    for line in prange(z_index.size * y_index.size):
+        iz, iy = line // y_index.size, line % y_index.size
+        row = np.empty((3, nx))
+        map_row(
+            z_index[iz], y_index[iy], x_index, linear, offset, to_u, control, weights, planar,
+            outer, planes[min(iz, planes.shape[0] - 1)], step, first_cell, row,
+        )  # fmt: skip
+        for i in range(nx):
+            z, y, x = row[0, i], row[1, i], row[2, i]
+            inside = (
+                -0.5 <= z <= last_z + 0.5
+                and -0.5 <= y <= last_y + 0.5
+                and -0.5 <= x <= last_x + 0.5
+            )
+            if not inside:  # NaN too
+                for c in range(n_channels):
+                    out[c, iz, iy, i] = np.nan
+                continue
+            z, y, x = min(max(z, 0.0), last_z), min(max(y, 0.0), last_y), min(max(x, 0.0), last_x)
+            z0, y0, x0 = int(z), int(y), int(x)
+            fz, fy, fx = z - z0, y - y0, x - x0
+            z0, y0, x0 = z0 - region_start[0], y0 - region_start[1], x0 - region_start[2]
+            # a neighbour of no weight may lie beyond the image: take the voxel itself
+            z1 = z0 + 1 if fz > 0.0 else z0
+            y1 = y0 + 1 if fy > 0.0 else y0
+            x1 = x0 + 1 if fx > 0.0 else x0
+            if z0 < 0 or y0 < 0 or x0 < 0 or z1 >= r_z or y1 >= r_y or x1 >= r_x:
+                missed[line] += 1
+                continue
+            gx = 1.0 - fx
+            for c in range(n_channels):
+                v = region[c]
+                low = (v[z0, y0, x0] * gx + v[z0, y0, x1] * fx) * (1.0 - fy)
+                low += (v[z0, y1, x0] * gx + v[z0, y1, x1] * fx) * fy
+                high = (v[z1, y0, x0] * gx + v[z1, y0, x1] * fx) * (1.0 - fy)
+                high += (v[z1, y1, x0] * gx + v[z1, y1, x1] * fx) * fy
+                out[c, iz, iy, i] = low * (1.0 - fz) + high * fz
 
 
 @parallel

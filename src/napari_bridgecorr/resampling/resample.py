@@ -15,7 +15,7 @@ from ..errors import GeometryError
 from ..geometry import Grid
 from ..image import SpatialImage
 from ..transform import Transform
-from .sampler import PullSampler
+from .sampler import TOLERANCE_VOXELS, PullSampler
 
 _map_blocks: Callable[..., Any] = dask.array.map_blocks  # dask states no types
 
@@ -30,6 +30,7 @@ def resample(
     interpolation: str = "auto",
     channels: Sequence[int] | None = None,
     times: Sequence[int] | None = None,
+    tolerance_voxels: float = TOLERANCE_VOXELS,
 ) -> SpatialImage:
     """Resample `moving` onto `grid` through ``transform: fixed world -> moving world``.
 
@@ -43,6 +44,9 @@ def resample(
         See :class:`PullSampler`.
     channels, times : sequence of int, optional
         Which to take; all by default.
+    tolerance_voxels : float
+        See :class:`PullSampler`; the bound that was reached is in the result's metadata as
+        ``map_error_voxels``.
 
     Returns
     -------
@@ -58,7 +62,9 @@ def resample(
     for time in chosen_times:
         if not 0 <= time < moving.n_times:
             raise GeometryError(f"{moving.name} has {moving.n_times} time points, no {time}")
-    sampler = PullSampler(moving, transform, grid, interpolation, channels)
+    sampler = PullSampler(
+        moving, transform, grid, interpolation, channels, tolerance_voxels=tolerance_voxels
+    )
     shape = (len(chosen_times), len(sampler.channels), *grid.shape)
     chunks = (
         (1,) * shape[0],
@@ -86,7 +92,11 @@ def resample(
         channels=tuple(moving.channels[c] for c in sampler.channels),
         source=replace(moving.source, axes=axes, image_name=f"{moving.name} (registered)"),
         time_step_s=moving.time_step_s,
-        metadata={"interpolation": sampler.interpolation, "samples": list(sampler.samples)},
+        metadata={
+            "interpolation": sampler.interpolation,
+            "samples": list(sampler.samples),
+            "map_error_voxels": sampler.map_error_voxels,
+        },
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,8 @@ from ..errors import GeometryError
 from ..geometry import Grid
 from ..image import SpatialImage
 from ..transform import Affine, Transform
-from .kernels import accumulate, interpolate
+from ..transform.lattice_map import LatticeMap
+from .kernels import accumulate, interpolate, interpolate_rows
 
 if TYPE_CHECKING:
     from .overlap import OverlapMean
@@ -43,6 +44,8 @@ _SAMPLES_PER_VOXEL = 2.0
 _PLENTY = 8
 # a fixed voxel of more than so many moving voxels is averaged by `interpolation="auto"`
 _AVERAGE_FROM_VOLUME_RATIO = 2.0
+
+TOLERANCE_VOXELS = 0.02
 
 INTERPOLATIONS = ("auto", "linear", "mean", "nearest")
 
@@ -88,6 +91,9 @@ class PullSampler:
         Which channels; all by default.
     samples : (int, int, int), optional
         Samples per voxel for the mean, instead of the number that meets every moving voxel.
+    tolerance_voxels : float
+        How far a mapped position may be from the exact one, in moving voxels; 0: exact, every
+        landmark's kernel at every voxel. `map_error_voxels` is the bound that was reached.
 
     Raises
     ------
@@ -103,6 +109,7 @@ class PullSampler:
         interpolation: str = "auto",
         channels: Sequence[int] | None = None,
         samples: Triple | None = None,
+        tolerance_voxels: float = TOLERANCE_VOXELS,
     ) -> None:
         if interpolation not in INTERPOLATIONS:
             raise GeometryError(
@@ -113,6 +120,9 @@ class PullSampler:
         self._moving = moving
         self._transform = transform
         self._to_moving_index = moving.grid.world_to_index
+        quick = transform.lattice_map(grid.index_to_world, self._to_moving_index)
+        self._quick = quick.planned(grid.shape, tolerance_voxels) if quick else None
+        self.map_error_voxels = self._quick.error_bound_voxels if self._quick else 0.0
         steps = self._steps_in_moving_voxels()
         if interpolation == "auto":
             ratio = abs(float(np.linalg.det(steps)))
@@ -211,6 +221,10 @@ class PullSampler:
         """Values at the voxel centres; None if the region was too small."""
         shape = tuple(b - a for a, b in zip(start, stop, strict=True))
         values = np.empty((len(region), *shape), self.dtype)
+        if self._quick is not None:
+            z, y, x = (np.arange(a, b, dtype=np.float64) for a, b in zip(start, stop, strict=True))
+            lost = self._interpolate_rows((z, y, x), region, box, values)
+            return None if lost else values
         y, x = (np.arange(a, b, dtype=np.float64) for a, b in zip(start[1:], stop[1:], strict=True))
         planes = max(1, _MAX_SAMPLES // (y.size * x.size))
         missed = np.zeros(_CHUNKS, np.int64)
@@ -228,6 +242,24 @@ class PullSampler:
             )
             values[:, first:last] = out.reshape(len(region), z.size, y.size, x.size)
         return None if missed.any() else values
+
+    def _interpolate_rows(
+        self,
+        axes: tuple[FloatArray, FloatArray, FloatArray],
+        region: NDArray[Any],
+        box: NDArray[np.int64],
+        values: NDArray[Any],
+    ) -> int:
+        """Map and interpolate in one loop; how many positions fell beside the region."""
+        quick = cast(LatticeMap, self._quick)
+        planes, first_cell = quick.nodes(axes)
+        missed = np.zeros(axes[0].size * axes[1].size, np.int64)
+        interpolate_rows(
+            *axes, quick.linear, quick.offset, quick.to_u, quick.control, quick.weights,
+            quick.dimensions == 2, quick.last_radius, planes, quick.last_step, first_cell,
+            region, box[0], np.array(self._moving.grid.shape, np.int64), values, missed,
+        )  # fmt: skip
+        return int(missed.sum())
 
     def _grown(self, box: NDArray[np.int64]) -> NDArray[np.int64]:
         """A box three times as long: for a map that bends more than its lattice showed."""
@@ -281,6 +313,12 @@ class PullSampler:
 
     def _moving_index(self, z: FloatArray, y: FloatArray, x: FloatArray) -> FloatArray:
         """Moving indices (n, 3) of a lattice of fixed indices, x fastest."""
+        if self._quick is not None:
+            return self._quick.positions((z, y, x))
+        return self._exact_index(z, y, x)
+
+    def _exact_index(self, z: FloatArray, y: FloatArray, x: FloatArray) -> FloatArray:
+        """The same for few points far apart, where a coarse grid would be work."""
         return self._transform.map_lattice(
             self.grid.index_to_world, self._to_moving_index, (z, y, x)
         )
@@ -288,7 +326,7 @@ class PullSampler:
     def _moving_box(self, start: Sequence[int], stop: Sequence[int]) -> NDArray[np.int64] | None:
         """Box (2, 3) of moving voxels that a block needs; None if it meets none."""
         axes = [np.linspace(a - 0.5, b - 0.5, _LATTICE) for a, b in zip(start, stop, strict=True)]
-        index = self._moving_index(*axes)
+        index = self._exact_index(*axes)
         size = np.asarray(self._moving.grid.shape)
         if not np.all(np.isfinite(index)):
             # the transform's domain ends in or near this block: what lies between cannot be guessed

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..geometry.grid import apply_affine, check_affine
 from .base import Transform, as_points
+from .lattice_map import LatticeMap
 
 FloatArray = NDArray[np.float64]
 
@@ -55,6 +56,14 @@ class Affine(Transform):
         from .kernels import lattice_points
 
         return lattice_points(np.ascontiguousarray(after @ self.matrix @ before), *axes)
+
+    @property
+    def matrix_um(self) -> FloatArray:
+        """(4, 4) on the column (z, y, x, 1)."""
+        return self.matrix
+
+    def lattice_map(self, before: FloatArray, after: FloatArray) -> LatticeMap:
+        return LatticeMap.affine(after @ self.matrix @ before)
 
     def jacobian(self, points_um: ArrayLike) -> FloatArray:
         n = len(as_points(points_um))

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import TransformError
 from .inversion import invert_points
+from .lattice_map import LatticeMap
 
 FloatArray = NDArray[np.float64]
 
@@ -57,6 +58,25 @@ class Transform(ABC):
         world = lattice_points(np.ascontiguousarray(before), *axes)
         return affine_points(np.ascontiguousarray(after), self.map(world))
 
+    def lattice_map(
+        self,
+        before: FloatArray,  # noqa: ARG002 - for those that have one
+        after: FloatArray,  # noqa: ARG002
+    ) -> LatticeMap | None:
+        """The map between the indices of two grids in the parts that quick loops take.
+
+        Parameters
+        ----------
+        before, after : (4, 4) float64
+            As for :meth:`map_lattice`.
+
+        Returns
+        -------
+        LatticeMap or None
+            None where the map has no such parts: :meth:`map_lattice` then does.
+        """
+        return None
+
     def inverse(self) -> Transform:
         """The map back. ``.is_exact`` says whether it is closed-form or numeric."""
         return InvertedTransform(self)
@@ -65,6 +85,11 @@ class Transform(ABC):
     def is_exact(self) -> bool:
         """Whether `map` is evaluated in closed form (True) or by iteration (False)."""
         return True
+
+    @property
+    def matrix_um(self) -> FloatArray | None:
+        """(4, 4) matrix of a map that is affine; None for one that bends."""
+        return None
 
     def linear_guess(self) -> FloatArray | None:
         """(4, 4) affine near the map, where a numeric inverse starts; None if there is none."""
@@ -104,6 +129,18 @@ class Chain(Transform):
             total = transform.jacobian(p) @ total
             p = transform.map(p)
         return total
+
+    def lattice_map(self, before: FloatArray, after: FloatArray) -> LatticeMap | None:
+        # affine parts are folded into the grids' matrices about the one that bends
+        bending = [t for t in self.transforms if t.matrix_um is None]
+        if len(bending) > 1:
+            return None
+        middle = self.transforms.index(bending[0]) if bending else len(self.transforms) - 1
+        for transform in self.transforms[:middle]:
+            before = _folded(transform) @ before
+        for transform in reversed(self.transforms[middle + 1 :]):
+            after = after @ _folded(transform)
+        return self.transforms[middle].lattice_map(before, after)
 
     def inverse(self) -> Transform:
         return Chain(*(t.inverse() for t in reversed(self.transforms)))
@@ -160,6 +197,13 @@ class InvertedTransform(Transform):
 
     def to_dict(self) -> dict[str, Any]:
         return {"type": "inverse", "transform": self.forward.to_dict()}
+
+
+def _folded(transform: Transform) -> FloatArray:
+    matrix = transform.matrix_um
+    if matrix is None:
+        raise TransformError("only affine maps can be folded into a grid")
+    return matrix
 
 
 def as_points(points_um: ArrayLike) -> FloatArray:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import TransformError
 from .base import Transform, as_points
+from .lattice_map import LatticeMap
 
 FloatArray = NDArray[np.float64]
 
@@ -92,6 +93,22 @@ class ThinPlateSpline(Transform):
                 return super().map_lattice(before, after, axes)  # z and the plane mix
             return spline_map_2d(u, self._control, linear @ self._weights, polynomial)
         return spline_map_3d(u, self._control, linear @ self._weights, polynomial)
+
+    def lattice_map(self, before: FloatArray, after: FloatArray) -> LatticeMap:
+        normalise = np.diag([1 / self.scale_um] * 3 + [1.0])
+        normalise[:3, 3] = -self.centre_um / self.scale_um
+        to_u = normalise @ before
+        polynomial = np.eye(4)
+        polynomial[:3] = self.polynomial_um
+        affine = after @ polynomial @ to_u
+        return LatticeMap(
+            np.ascontiguousarray(affine[:3, :3]),
+            np.ascontiguousarray(affine[:3, 3]),
+            np.ascontiguousarray(to_u[:3]),
+            self._control,
+            np.ascontiguousarray(after[:3, :3] @ self._weights),
+            self.dimensions,
+        )
 
     def jacobian(self, points_um: ArrayLike) -> FloatArray:
         from .kernels import spline_jacobian
