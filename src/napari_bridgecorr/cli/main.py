@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from ..errors import BridgecorrError, Cancelled, one_line
 from . import (
+    chaining,
     convert,
     demo,
     evaluation,
@@ -35,6 +36,7 @@ _COMMANDS = (
     convert,
     fit,
     map_points,
+    chaining,
     warp,
     table,
     evaluation,

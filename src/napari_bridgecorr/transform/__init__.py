@@ -4,16 +4,23 @@ from .affine import Affine
 from .base import Chain, InvertedTransform, Transform
 from .codecs import transform_from_dict
 from .field import DisplacementField
-from .graph import TransformGraph
+from .graph import Edge, LoopClosure, Route, TransformGraph
+from .section import SectionPlacement
+from .simplify import simplified
 from .thin_plate import ThinPlateSpline
 
 __all__ = [
     "Affine",
     "Chain",
     "DisplacementField",
+    "Edge",
     "InvertedTransform",
+    "LoopClosure",
+    "Route",
+    "SectionPlacement",
     "ThinPlateSpline",
     "Transform",
     "TransformGraph",
+    "simplified",
     "transform_from_dict",
 ]

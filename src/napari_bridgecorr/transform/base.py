@@ -122,6 +122,23 @@ class Chain(Transform):
             p = transform.map(p)
         return p
 
+    def map_lattice(
+        self, before: FloatArray, after: FloatArray, axes: tuple[FloatArray, FloatArray, FloatArray]
+    ) -> FloatArray:
+        from .kernels import affine_points
+
+        first, *others = self.transforms
+        if not others:
+            return first.map_lattice(before, after, axes)
+        if first.matrix_um is not None:
+            return Chain(*others).map_lattice(first.matrix_um @ before, after, axes)
+        if len(others) == 1 and others[0].matrix_um is not None:
+            return first.map_lattice(before, after @ others[0].matrix_um, axes)
+        p = first.map_lattice(before, np.eye(4), axes)
+        for transform in others:
+            p = transform.map(p)
+        return affine_points(np.ascontiguousarray(after), p)
+
     def jacobian(self, points_um: ArrayLike) -> FloatArray:
         p = as_points(points_um)
         total = np.broadcast_to(np.eye(3), (len(p), 3, 3))

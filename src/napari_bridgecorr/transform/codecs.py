@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import GeometryError, TransformError
+from ..geometry import Plane
 from .affine import Affine
 from .base import Chain, Transform
 from .field import DisplacementField
+from .section import SectionPlacement
 from .thin_plate import ThinPlateSpline
 
 _MAX_DEPTH = 32
@@ -31,13 +33,16 @@ def transform_from_dict(values: Any, _depth: int = 0) -> Transform:
             return Chain(*(transform_from_dict(v, _depth + 1) for v in values["transforms"]))
         if kind == "inverse":
             return transform_from_dict(values["transform"], _depth + 1).inverse()
+        if kind == "section":
+            inner = transform_from_dict(values["in_plane"], _depth + 1)
+            return SectionPlacement(inner, Plane.from_dict(values["plane"]), values["thickness_um"])
         if kind in _SIMPLE_TYPES:
             return _SIMPLE_TYPES[kind].from_dict(values)
     except KeyError as error:
         raise TransformError(f"the {kind} transform lacks {error.args[0]!r}") from error
     except (TypeError, ValueError, OverflowError, GeometryError) as error:
         raise TransformError(f"the {kind} transform is damaged: {error}") from error
-    known = ", ".join([*_SIMPLE_TYPES, "chain", "inverse"])
+    known = ", ".join([*_SIMPLE_TYPES, "section", "chain", "inverse"])
     raise TransformError(f"the transform type {kind!r} is not one of {known}")
 
 
