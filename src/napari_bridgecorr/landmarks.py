@@ -7,8 +7,8 @@ inverses.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,8 @@ class Landmark:
         Whether fits use it.
     fixed_um, moving_um : (float, float, float) or None
         World position (z, y, x) in um in either image; None while not placed.
+    weight : float
+        How much a fit trusts it, relative to others: its localisation variance is divided by it.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Landmark:
     enabled: bool = True
     fixed_um: Point | None = None
     moving_um: Point | None = None
+    weight: float = 1.0
 
     @property
     def is_pair(self) -> bool:
@@ -56,14 +59,35 @@ class LandmarkPairs:
     ids : tuple of str
     fixed_um, moving_um : (n, 3) float64
         World positions (z, y, x) in um, row i of both being landmark ``ids[i]``.
+    weights : (n,) float64
+        Proportional to each pair's inverse variance; 1 by default.
     """
 
     ids: tuple[str, ...]
     fixed_um: NDArray[np.float64]
     moving_um: NDArray[np.float64]
+    weights: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+    def __post_init__(self) -> None:
+        if self.weights.size == 0:
+            object.__setattr__(self, "weights", np.ones(len(self.ids)))
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def subset(self, which: NDArray[Any]) -> LandmarkPairs:
+        """The pairs of an index array or a mask."""
+        rows = np.arange(len(self))[which]
+        return LandmarkPairs(
+            tuple(self.ids[i] for i in rows),
+            self.fixed_um[rows],
+            self.moving_um[rows],
+            self.weights[rows],
+        )
+
+    def swapped(self) -> LandmarkPairs:
+        """The pairs with fixed and moving exchanged."""
+        return LandmarkPairs(self.ids, self.moving_um, self.fixed_um, self.weights)
 
 
 @dataclass(frozen=True)
@@ -157,6 +181,7 @@ class LandmarkSet:
             tuple(m.id for m in chosen),
             np.array([m.fixed_um for m in chosen], dtype=np.float64).reshape(-1, 3),
             np.array([m.moving_um for m in chosen], dtype=np.float64).reshape(-1, 3),
+            np.array([m.weight for m in chosen], dtype=np.float64),
         )
 
     @classmethod

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 from argparse import Namespace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import LANDMARKS_HELP, add_landmark_reading, new_command
+from .arguments import LANDMARKS_HELP, add_landmark_reading, new_command, triple
 from .console import warn
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("landmarks", metavar="LANDMARKS", type=Path, help=LANDMARKS_HELP)
     parser.add_argument("-o", "--out", metavar="T.json", type=Path, required=True)
     _add_model(parser)
+    _add_localisation(parser)
     add_landmark_reading(parser)
     parser.add_argument("--json", action="store_true", help="print the diagnostics as JSON")
     parser.add_argument(
@@ -44,9 +46,9 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--smoothing",
         default="auto",
-        metavar="auto|NUMBER",
+        metavar="auto|gcv|NUMBER",
         help="lambda of the thin-plate spline in um (0 interpolates); "
-        "auto: by leave-one-out error (default)",
+        "auto: by leave-one-out error (default); gcv: by generalised cross-validation",
     )
     parser.add_argument(
         "--dimensions",
@@ -54,6 +56,34 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         choices=[2, 3],
         default=3,
         help="2 for flat images: z is only shifted",
+    )
+
+
+def _add_localisation(parser: argparse.ArgumentParser) -> None:
+    """How well landmarks are placed, and which of them to doubt."""
+    parser.add_argument(
+        "--scale",
+        default="least-squares",
+        choices=["least-squares", "symmetric"],
+        help="of a similarity: of least residuals (default), or the ratio of the spreads",
+    )
+    for side in ("fixed", "moving"):
+        parser.add_argument(
+            f"--{side}-sigma",
+            type=triple,
+            metavar="Z,Y,X",
+            help=f"standard error of landmarks in the {side} image along z, y, x in um",
+        )
+    parser.add_argument(
+        "--robust",
+        default="off",
+        choices=["off", "flag", "leave-out"],
+        help="name landmarks that disagree with the others, or fit without them",
+    )
+    parser.add_argument(
+        "--slicer-direction",
+        action="store_true",
+        help="fit from moving to fixed, as 3D Slicer does, and invert the result",
     )
 
 
@@ -70,7 +100,16 @@ def run(options: Namespace) -> int:
     from ..workflow.landmarks import fit_landmarks
     from .opening import landmark_reading
 
-    chosen = FitOptions(options.model, parse_smoothing(options.smoothing), options.dimensions)
+    chosen = FitOptions(
+        options.model,
+        parse_smoothing(options.smoothing),
+        options.dimensions,
+        options.scale.replace("-", "_"),
+        options.fixed_sigma,
+        options.moving_sigma,
+        options.robust.replace("-", "_"),
+        "moving_to_fixed" if options.slicer_direction else "fixed_to_moving",
+    )
     result = fit_landmarks(options.landmarks, options.out, chosen, landmark_reading(options))
     for warning in result.warnings:
         warn(warning)
@@ -111,6 +150,9 @@ def _fit_json(result: Fit, left_out: HeldOutErrors | None) -> dict[str, object]:
         "model": result.options.model,
         "n": diagnostics.pop("n"),
         "smoothing": result.smoothing_um,
+        "options": asdict(result.options),
+        "suspects": [asdict(s) for s in result.suspects],
+        "left_out": list(result.left_out),
         **diagnostics,
         "leave_one_out": leave_one_out(result).to_dict(),
         "kfold": None if left_out is None else left_out.to_dict(),
@@ -119,6 +161,7 @@ def _fit_json(result: Fit, left_out: HeldOutErrors | None) -> dict[str, object]:
 
 
 def fit_text(result: Fit) -> str:
+    """A fit in one line."""
     d = result.diagnostics
     unit = "um" if result.options.dimensions == 3 else "um^2"
     smoothing = "" if result.smoothing_um is None else f", lambda {result.smoothing_um:.4g} {unit}"

@@ -4,8 +4,10 @@ from .checks import MODELS
 from .diagnostics import FitDiagnostics, FoldingCheck
 from .error_model import CheckErrorModel, ErrorModel, error_model
 from .error_summary import ErrorSummary, summarise
-from .fit import Fit, FitOptions, fit, parse_smoothing
+from .fit import Fit, fit
 from .held_out import HeldOutErrors, k_fold, leave_one_out
+from .options import FitOptions, parse_smoothing
+from .robust import Suspect
 
 __all__ = [
     "MODELS",
@@ -17,6 +19,7 @@ __all__ = [
     "FitOptions",
     "FoldingCheck",
     "HeldOutErrors",
+    "Suspect",
     "error_model",
     "fit",
     "k_fold",

@@ -38,6 +38,7 @@ def check_pairs(pairs: LandmarkPairs, model: str, dimensions: int) -> None:
             f"the coordinates of landmark {name!r} are not finite numbers: "
             f"place it again or disable it"
         )
+    check_weights(pairs)
     needed = _MINIMUM[dimensions][model]
     if len(pairs) < needed:
         raise FitError(
@@ -55,19 +56,55 @@ def _simpler(model: str) -> str:
     return {
         "tps": ", or use --model affine",
         "affine": ", or use --model rigid",
+        "similarity": ", or use --model translation",
+        "rigid": ", or use --model translation",
     }.get(model, "")
+
+
+def determined_without(pairs: LandmarkPairs, model: str, dimensions: int) -> NDArray[np.bool_]:
+    """(n,) whether the others determine `model` without this landmark, of pairs that do."""
+    n = len(pairs)
+    if n - 1 < _MINIMUM[dimensions][model]:
+        return np.zeros(n, dtype=bool)
+    needed = _needed_rank(model, dimensions)
+    determined = np.ones(n, dtype=bool)
+    for points in (pairs.fixed_um, pairs.moving_um):
+        centred = (points - points.mean(axis=0))[:, 3 - dimensions :]
+        scatter = centred.T @ centred - n / (n - 1) * centred[:, :, None] * centred[:, None]
+        values = np.linalg.eigvalsh(scatter)
+        rank = np.sum(values > _FLATNESS**2 * values[:, -1:], axis=1)
+        determined &= rank >= needed
+    return determined
+
+
+def check_weights(pairs: LandmarkPairs) -> None:
+    """Raise FitError unless every weight is a positive number."""
+    good = np.isfinite(pairs.weights) & (pairs.weights > 0)
+    if not good.all():
+        i = int(np.argmin(good))
+        raise FitError(
+            f"the weight of landmark {pairs.ids[i]!r} is {pairs.weights[i]:g}, not a positive "
+            f"number: disable the landmark if it is not to count"
+        )
+
+
+def _needed_rank(model: str, dimensions: int) -> int:
+    if dimensions == 3:
+        return _RANK[model]
+    return 1 if model in ("rigid", "similarity") else min(_RANK[model], 2)
 
 
 def _check_distinct(ids: tuple[str, ...], points_um: FloatArray, side: str) -> None:
     if len(points_um) < 2:
         return
     # imported here: it takes 0.4 s, and opening a file needs none of it
-    from scipy.spatial.distance import pdist, squareform
+    from scipy.spatial import KDTree
 
-    distance = squareform(pdist(points_um))
-    np.fill_diagonal(distance, np.inf)
-    if distance.min() <= _COINCIDENT_UM:
-        i, j = np.unravel_index(int(distance.argmin()), distance.shape)
+    distances, neighbours = KDTree(points_um).query(points_um, k=2)
+    if distances[:, 1].min() <= _COINCIDENT_UM:
+        i = int(np.argmax(distances[:, 1] <= _COINCIDENT_UM))
+        j = next(int(k) for k in neighbours[i] if k != i)
+        i, j = sorted((i, j))
         raise FitError(
             f"landmarks {ids[i]!r} and {ids[j]!r} lie at the same place in the {side} image: "
             f"remove or disable one"
@@ -75,12 +112,8 @@ def _check_distinct(ids: tuple[str, ...], points_um: FloatArray, side: str) -> N
 
 
 def _check_spread(points_um: FloatArray, model: str, dimensions: int, side: str) -> None:
-    needed = _RANK[model]
-    flat = points_um
-    if dimensions == 2:
-        flat, needed = points_um[:, 1:], min(needed, 2)
-        if model in ("rigid", "similarity"):
-            needed = 1
+    needed = _needed_rank(model, dimensions)
+    flat = points_um[:, 3 - dimensions :]
     spread = np.linalg.svd(flat - flat.mean(axis=0), compute_uv=False)
     rank = int(np.sum(spread > _FLATNESS * spread[0])) if spread[0] > 0 else 0
     if rank >= needed:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..landmarks import LandmarkPairs
-from ..transform import ThinPlateSpline, Transform
+from ..transform import InvertedTransform, ThinPlateSpline, Transform
 from .linear_models import normalisation
+from .noise import ISOTROPIC, NoiseShape
 from .smoothing import noisiest_smoothing
 from .spline_system import SplineSystem
 
@@ -39,7 +40,9 @@ class SplineErrorModel:
     scale rho is such that these errors have the size that the model predicts for them. For an
     estimator with weights ``a(x)`` on the landmarks the mean squared error is then
 
-    ``rho (a^T K a - 2 a^T k(x)) + sigma^2 |a|^2``.
+    ``rho (a^T K a - 2 a^T k(x)) + sigma^2 |a|^2``,
+
+    a landmark's sigma^2 being divided by its weight, along the noise's axes.
 
     It is smallest between the landmarks and grows outside their hull.
     """
@@ -50,36 +53,71 @@ class SplineErrorModel:
     )
 
     def __init__(
-        self, pairs: LandmarkPairs, smoothing_um: float | None, dimensions: int = 3
+        self,
+        pairs: LandmarkPairs,
+        smoothing_um: float | None,
+        dimensions: int = 3,
+        noise: NoiseShape = ISOTROPIC,
     ) -> None:
-        system = SplineSystem(pairs.fixed_um, dimensions)
-        lam = noisiest_smoothing(system, pairs.moving_um)
-        errors, diagonal = system.leave_one_out(pairs.moving_um, lam)
+        system = SplineSystem(pairs.fixed_um, dimensions, pairs.weights)
+        lam = noisiest_smoothing(system, pairs.moving_um, noise)
+        left = system.leave_one_out(pairs.moving_um, lam, noise)
         self._system = system
-        self._rho = float(np.nanmean(np.sum(errors**2, axis=1) * diagonal))
-        self._sigma2 = lam * self._rho
-        self._estimator = self._weights_matrix(smoothing_um)
+        scales, counts = np.unique(noise.scales[system.axes], return_counts=True)
+        # of one component; noise along an axis counts by its share
+        self._rho = float(np.nanmean(left.squares)) / dimensions
+        self._parts = [
+            (
+                int(count),
+                lam * float(scale) * self._rho / pairs.weights,
+                self._weights_matrix(smoothing_um, float(scale)),
+            )
+            for scale, count in zip(scales, counts, strict=True)
+        ]
 
-    def _weights_matrix(self, smoothing_um: float | None) -> FloatArray:
+    def _weights_matrix(self, smoothing_um: float | None, scale: float) -> FloatArray:
         """(n + k, n) matrix E with ``a(x) = E^T basis(x)``."""
         system = self._system
         n = system.n
         if smoothing_um is None:  # the affine fit: no kernel part
+            root = np.sqrt(system.weights)
             matrix = np.zeros((n + system.n_polynomial, n))
-            matrix[n:] = np.linalg.pinv(system.design)
+            matrix[n:] = np.linalg.pinv(system.design * root[:, None]) * root
             return matrix
-        full = system.full_matrix(smoothing_um / system.smoothing_unit)
+        full = system.full_matrix(smoothing_um * scale / system.smoothing_unit)
         return np.asarray(np.linalg.solve(full, np.eye(len(full)))[:, :n])
 
     def predict(self, points_um: FloatArray) -> FloatArray:
-        out = np.empty(len(points_um))
+        out = np.zeros(len(points_um))
         n = self._system.n
-        quadratic = self._rho * self._system.kernel + self._sigma2 * np.eye(n)
-        for start in range(0, len(points_um), _CHUNK):
-            basis = self._system.basis(points_um[start : start + _CHUNK])
-            a = basis @ self._estimator
-            variance = np.sum((a @ quadratic - 2 * self._rho * basis[:, :n]) * a, axis=1)
-            out[start : start + _CHUNK] = np.sqrt(np.maximum(variance, 0.0))
+        for count, variances, estimator in self._parts:
+            quadratic = self._rho * self._system.kernel + np.diag(variances)
+            for start in range(0, len(points_um), _CHUNK):
+                basis = self._system.basis(points_um[start : start + _CHUNK])
+                a = basis @ estimator
+                square = np.sum((a @ quadratic - 2 * self._rho * basis[:, :n]) * a, axis=1)
+                out[start : start + _CHUNK] += count * square
+        return np.asarray(np.sqrt(np.maximum(out, 0.0)))
+
+
+class InverseErrorModel:
+    """Error of the numeric inverse of a map that was fitted from moving to fixed.
+
+    That map's error where the point goes, seen through the inverse's local stretch.
+    """
+
+    def __init__(self, backward: ErrorModel, transform: Transform) -> None:
+        self._backward = backward
+        self._transform = transform
+        self.description = backward.description
+
+    def predict(self, points_um: FloatArray) -> FloatArray:
+        moved = self._transform.map(points_um)
+        with np.errstate(invalid="ignore"):
+            stretch = np.linalg.norm(self._transform.jacobian(points_um), axis=(1, 2)) / np.sqrt(3)
+        known = np.isfinite(moved).all(axis=1)
+        out = np.full(len(points_um), np.nan)
+        out[known] = self._backward.predict(moved[known]) * stretch[known]
         return out
 
 
@@ -125,12 +163,29 @@ _PARAMETERS = {"translation": 3, "rigid": 6, "similarity": 7, "affine": 12, "tps
 
 
 def error_model(
-    pairs: LandmarkPairs, transform: Transform, model: str, dimensions: int = 3
+    pairs: LandmarkPairs,
+    transform: Transform,
+    model: str,
+    dimensions: int = 3,
+    noise: NoiseShape = ISOTROPIC,
 ) -> ErrorModel:
-    """The error model that fits how `transform` came from `pairs`."""
+    """The error model that fits how `transform` came from `pairs`.
+
+    Parameters
+    ----------
+    pairs : LandmarkPairs
+    transform : Transform
+    model : str
+    dimensions : {3, 2}
+    noise : NoiseShape
+        As the fit has it.
+    """
+    if isinstance(transform, InvertedTransform):
+        backward = error_model(pairs.swapped(), transform.forward, model, dimensions, noise)
+        return InverseErrorModel(backward, transform)
     if len(pairs) >= _FEWEST_FOR_SPLINE_MODEL:
         if isinstance(transform, ThinPlateSpline):
-            return SplineErrorModel(pairs, transform.smoothing_um, dimensions)
+            return SplineErrorModel(pairs, transform.smoothing_um, dimensions, noise)
         if model == "affine":
-            return SplineErrorModel(pairs, None, dimensions)
+            return SplineErrorModel(pairs, None, dimensions, noise)
     return ResidualErrorModel(pairs, transform, _PARAMETERS[model])

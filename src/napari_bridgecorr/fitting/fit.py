@@ -5,41 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import FitError, GeometryError
 from ..landmarks import LandmarkPairs
 from ..transform import Transform
 from .checks import check_pairs
 from .diagnostics import FitDiagnostics, check_folding
-from .linear_models import LINEAR_MODELS, fit_affine_planar, normalisation
-from .smoothing import choose_smoothing
-from .spline_system import SplineSystem
-
-FloatArray = NDArray[np.float64]
+from .noise import ISOTROPIC, NoiseShape
+from .options import FitOptions, check_options
+from .robust import FEWEST, Suspect, find_suspects
+from .solution import Solution, solve, swapped
 
 # beyond this the coordinates in the solution have fewer than six correct digits
 _WARN_CONDITION = 1e10
 _RESIDUAL_WARNING = 4
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """What to fit.
-
-    Parameters
-    ----------
-    model : {"translation", "rigid", "similarity", "affine", "tps"}
-    smoothing : "auto" or float
-        For ``tps``: lambda in um (3-D; as SciPy's RBFInterpolator takes it) or um^2 (2-D); 0
-        interpolates; "auto" chooses it by leave-one-out error.
-    dimensions : {3, 2}
-        2 for flat images: (y, x) is transformed, z is shifted by the mean difference.
-    """
-
-    model: str = "tps"
-    smoothing: str | float = "auto"
-    dimensions: int = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +35,15 @@ class Fit:
     pairs : LandmarkPairs
         The landmarks used.
     diagnostics : FitDiagnostics
+        Of the map that was fitted: in the moving image's um, or, with the direction
+        "moving_to_fixed", in the fixed image's.
     warnings : tuple of str
+    suspects : tuple of Suspect
+        Landmarks that disagree with the others, the worst first (robust mode only).
+    left_out : tuple of str
+        Ids of those that were left out of the fit for it.
+    noise : NoiseShape
+        Of the residuals of the map that was fitted.
     """
 
     transform: Transform
@@ -65,6 +52,9 @@ class Fit:
     pairs: LandmarkPairs
     diagnostics: FitDiagnostics
     warnings: tuple[str, ...]
+    suspects: tuple[Suspect, ...] = ()
+    left_out: tuple[str, ...] = ()
+    noise: NoiseShape = ISOTROPIC
 
 
 def fit(pairs: LandmarkPairs, options: FitOptions | None = None) -> Fit:
@@ -91,120 +81,74 @@ def fit(pairs: LandmarkPairs, options: FitOptions | None = None) -> Fit:
     [[5.0, 5.0, 5.0]]
     """
     options = options or FitOptions()
+    check_options(options)
     check_pairs(pairs, options.model, options.dimensions)
     try:
-        if options.model == "tps":
-            return _fit_spline(pairs, options)
-        return _fit_linear(pairs, options)
+        return _fit(pairs, options)
     except (GeometryError, np.linalg.LinAlgError) as error:
         raise FitError(
             f"the landmarks do not determine {options.model} ({error}): check for misplaced pairs"
         ) from error
 
 
-def parse_smoothing(text: str | float) -> str | float:
-    """``"auto"`` or a finite number >= 0 (um); FitError otherwise."""
-    if text == "auto":
-        return "auto"
-    try:
-        value = float(text)
-    except (TypeError, ValueError):
-        value = float("nan")
-    if not np.isfinite(value) or value < 0:
-        raise FitError(f"smoothing is 'auto' or a number >= 0 in um, not {text!r}")
-    return value
-
-
-def _fit_spline(pairs: LandmarkPairs, options: FitOptions) -> Fit:
-    system = SplineSystem(pairs.fixed_um, options.dimensions)
-    asked = parse_smoothing(options.smoothing)
-    if isinstance(asked, str):
-        smoothing = choose_smoothing(system, pairs.moving_um)
-    else:
-        smoothing = asked / system.smoothing_unit
-    spline = system.solve(pairs.moving_um, smoothing)
-    errors, _ = system.leave_one_out(pairs.moving_um, smoothing)
-    if options.dimensions == 2:
-        shift = pairs.moving_um[:, 0] - pairs.fixed_um[:, 0]
-        possible = np.isfinite(errors[:, 0])
-        errors[possible, 0] = ((shift - shift.mean()) * len(shift) / (len(shift) - 1))[possible]
-    # B y is data minus prediction; the diagnostics give prediction minus data, as the residuals do
-    diagnostics = FitDiagnostics(
-        pairs.ids,
-        spline.map(pairs.fixed_um) - pairs.moving_um,
-        -errors,
-        float(np.linalg.cond(system.full_matrix(smoothing))),
-        check_folding(spline, pairs.fixed_um),
-    )
+def _fit(pairs: LandmarkPairs, options: FitOptions) -> Fit:
+    backward = options.direction == "moving_to_fixed"
+    source, asked = (pairs.swapped(), swapped(options)) if backward else (pairs, options)
+    suspects: tuple[Suspect, ...] = ()
+    left_out: tuple[str, ...] = ()
+    if options.robust != "off":
+        suspects = find_suspects(source, asked)
+    if suspects and options.robust == "leave_out":
+        left_out = tuple(s.id for s in suspects)
+        kept = np.array([name not in left_out for name in pairs.ids])
+        pairs, source = pairs.subset(kept), source.subset(kept)
+        check_pairs(pairs, options.model, options.dimensions)
+    solution = solve(source, asked)
+    diagnostics = _diagnostics(source, solution)
     return Fit(
-        spline, options, spline.smoothing_um, pairs, diagnostics, _warnings(diagnostics, options)
+        solution.transform.inverse() if backward else solution.transform,
+        options,
+        solution.smoothing_um,
+        pairs,
+        diagnostics,
+        (
+            *_robust_warnings(suspects, left_out, len(pairs) + len(left_out), options),
+            *_warnings(diagnostics, options, {s.id for s in suspects}),
+        ),
+        suspects,
+        left_out,
+        solution.noise,
     )
 
 
-def _fit_linear(pairs: LandmarkPairs, options: FitOptions) -> Fit:
-    transform = _linear(pairs, options)
-    everyone = np.arange(len(pairs))
-    errors = np.full((len(pairs), 3), np.nan)
-    for i in everyone:
-        rest = everyone != i
-        without = LandmarkPairs(
-            tuple(name for k, name in enumerate(pairs.ids) if k != i),
-            pairs.fixed_um[rest],
-            pairs.moving_um[rest],
-        )
-        try:
-            check_pairs(without, options.model, options.dimensions)
-        except FitError:
-            continue  # without this landmark the model is undetermined: it has no such error
-        errors[i] = _linear(without, options).map(pairs.fixed_um[i])[0] - pairs.moving_um[i]
-    centre, scale = normalisation(pairs.fixed_um)
-    design = np.column_stack([(pairs.fixed_um - centre) / scale, np.ones(len(pairs))])
-    if options.dimensions == 2:
-        design = design[:, 1:]
-    condition = float(np.linalg.cond(design)) if options.model == "affine" else 1.0
-    diagnostics = FitDiagnostics(
+def _diagnostics(pairs: LandmarkPairs, solution: Solution) -> FitDiagnostics:
+    return FitDiagnostics(
         pairs.ids,
-        transform.map(pairs.fixed_um) - pairs.moving_um,
-        errors,
-        condition,
-        check_folding(transform, pairs.fixed_um),
+        solution.transform.map(pairs.fixed_um) - pairs.moving_um,
+        solution.leave_one_out_um,
+        solution.condition,
+        check_folding(solution.transform, pairs.fixed_um),
     )
-    return Fit(transform, options, None, pairs, diagnostics, _warnings(diagnostics, options))
 
 
-def _linear(pairs: LandmarkPairs, options: FitOptions) -> Transform:
-    if options.dimensions == 2 and options.model == "affine":
-        return fit_affine_planar(pairs.fixed_um, pairs.moving_um)
-    if options.dimensions == 2 and options.model != "translation":
-        # in the plane a rotation is about z: flatten both sides, shift z by the mean difference
-        fixed, moving = pairs.fixed_um.copy(), pairs.moving_um.copy()
-        fixed[:, 0], moving[:, 0] = fixed[:, 0].mean(), moving[:, 0].mean()
-        return _planar_umeyama(fixed, moving, options.model == "similarity")
-    return LINEAR_MODELS[options.model](pairs.fixed_um, pairs.moving_um)
-
-
-def _planar_umeyama(fixed_um: FloatArray, moving_um: FloatArray, with_scale: bool) -> Transform:
-    from ..transform import Affine
-
-    f = (fixed_um - fixed_um.mean(axis=0))[:, 1:]
-    m = (moving_um - moving_um.mean(axis=0))[:, 1:]
-    # as complex numbers x + i y the least-squares similarity is one quotient
-    zf, zm = f[:, 1] + 1j * f[:, 0], m[:, 1] + 1j * m[:, 0]
-    product, square = np.vdot(zf, zm), np.vdot(zf, zf).real
-    if abs(product) <= 1e-12 * square:
-        raise FitError(
-            "the landmarks agree with no rotation better than with another: "
-            "look for mirrored or swapped landmarks, or use --model affine"
+def _robust_warnings(
+    suspects: tuple[Suspect, ...], left_out: tuple[str, ...], n: int, options: FitOptions
+) -> tuple[str, ...]:
+    if options.robust != "off" and n < FEWEST:
+        return (
+            f"{n} landmarks are too few to tell wrong ones from right ones: place {FEWEST} or more",
         )
-    quotient = product / square
-    if not with_scale:
-        quotient /= abs(quotient)
-    c, s = quotient.real, quotient.imag
-    linear = np.array([[1.0, 0.0, 0.0], [0.0, c, s], [0.0, -s, c]])
-    return Affine.from_parts(linear, moving_um.mean(axis=0) - linear @ fixed_um.mean(axis=0))
+    done = "left out" if left_out else "look at it again"
+    found = [f"landmark {s.id!r} is suspect: {s.reason} ({done})" for s in suspects]
+    if len(suspects) > n / 4:
+        found.append(
+            f"{len(suspects)} of {n} landmarks disagree with the others: look for swapped pairs, "
+            f"or a model that is too stiff"
+        )
+    return tuple(found)
 
 
-def _warnings(diagnostics: FitDiagnostics, options: FitOptions) -> tuple[str, ...]:
+def _warnings(diagnostics: FitDiagnostics, options: FitOptions, told: set[str]) -> tuple[str, ...]:
     found = []
     folding = diagnostics.folding
     if folding.n_folded:
@@ -224,7 +168,7 @@ def _warnings(diagnostics: FitDiagnostics, options: FitOptions) -> tuple[str, ..
     typical = diagnostics.loo_median_um
     if np.isfinite(typical) and typical > 0:
         for name, length in zip(diagnostics.ids, lengths, strict=True):
-            if length > _RESIDUAL_WARNING * typical:
+            if length > _RESIDUAL_WARNING * typical and name not in told:
                 found.append(
                     f"landmark {name!r} is {length:.0f} um from where the others predict it "
                     f"(median {typical:.0f} um): look at it again"

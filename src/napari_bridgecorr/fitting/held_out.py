@@ -6,7 +6,7 @@ prediction of left-out landmarks, not the accuracy of the registration.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from ..errors import FitError
 from ..geometry.convex_hull import ConvexHull
 from ..landmarks import LandmarkPairs
 from .error_summary import ErrorSummary, summarise
-from .fit import Fit, FitOptions, fit
+from .fit import Fit, fit
+from .options import FitOptions
 
 FloatArray = NDArray[np.float64]
 
@@ -121,7 +122,7 @@ def k_fold(
     for k in range(folds):
         left_out = fold == k
         try:
-            without = fit(taken(pairs, ~left_out), options)
+            without = fit(pairs.subset(~left_out), options)
         except FitError:
             continue  # the rest do not determine the model: there is no prediction
         predicted = without.transform.map(pairs.fixed_um[left_out])
@@ -139,18 +140,6 @@ def leave_one_out(result: Fit) -> HeldOutErrors:
         _on_hull(result.pairs, result.options.dimensions),
         np.arange(n),
     )
-
-
-def taken(pairs: LandmarkPairs, chosen: NDArray[np.bool_]) -> LandmarkPairs:
-    """The chosen pairs, with whatever else is kept for each of them."""
-    values: dict[str, Any] = {}
-    for entry in fields(pairs):
-        value = getattr(pairs, entry.name)
-        if isinstance(value, tuple):
-            values[entry.name] = tuple(v for v, keep in zip(value, chosen, strict=True) if keep)
-        else:
-            values[entry.name] = None if value is None else value[chosen]
-    return LandmarkPairs(**values)
 
 
 def _on_hull(pairs: LandmarkPairs, dimensions: int) -> NDArray[np.bool_]:

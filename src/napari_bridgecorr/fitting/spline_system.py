@@ -1,28 +1,86 @@
-"""The thin-plate spline's linear system, solved for every smoothing at once.
+"""The thin-plate spline's linear system, solved for any smoothing.
 
 With ``K_ij = U(|u_i - u_j|)`` and ``P = [u, 1]`` in normalised coordinates the spline of smoothing
-lambda solves ``(K + lambda I) w + P a = y``, ``P^T w = 0``. On the null space of ``P^T`` (basis Q2
-from P = QR) the kernel is positive definite; its eigendecomposition, done once, gives for any
-lambda (Wahba, Spline Models for Observational Data, 1990, ch. 4):
+lambda and weights W solves ``(K + lambda W^-1) w + P a = y``, ``P^T w = 0``. Multiplied by the root
+of W from both sides this is the system of ``K' = W^1/2 K W^1/2`` and ``P' = W^1/2 P`` with all
+weights 1. On the null space of ``P'^T`` (basis Q2 from P' = QR) the kernel is positive definite,
+and (Wahba, Spline Models for Observational Data, 1990, ch. 4)
 
-``w = B y`` with ``B = Q2 V diag(1 / (e + lambda)) V^T Q2^T``,
+``w' = B y'`` with ``B = Q2 (Q2^T K' Q2 + lambda)^-1 Q2^T``;
 
-the leave-one-out errors ``(B y)_i / B_ii`` (Rippa, Adv. Comput. Math. 11, 1999, extended to
-smoothing: deleting row i of the same system), and the hat matrix ``I - lambda B``.
+the leave-one-out errors are ``(B y')_i / B_ii`` (Rippa, Adv. Comput. Math. 11, 1999, extended to
+smoothing: deleting row i of the same system), and the hat matrix is ``I - lambda B``. An
+eigendecomposition, done once, gives B for every lambda. Beyond a thousand landmarks it takes longer
+than the few Cholesky factorisations that a search for lambda needs.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..transform import ThinPlateSpline
 from .linear_models import normalisation
+from .noise import ISOTROPIC, NoiseShape
 
 FloatArray = NDArray[np.float64]
 
 # below this freedom (1 - leverage) a landmark alone determines part of the affine: the rest is flat
 _LEAST_FREEDOM = 1e-6
+MOST_EIGENVALUES = 1000
+_POWER_STEPS = 8
+_EXACT_CONDITION = 300
+
+
+@dataclass(frozen=True, eq=False)
+class Component:
+    """Outputs that share a smoothing.
+
+    Parameters
+    ----------
+    which : (c,) int
+        The noise's axes that they are.
+    scale : float
+        Their share of the noise.
+    coefficients : (n, c) float64
+        ``B y'``.
+    diagonal : (n,) float64
+        Of B.
+    """
+
+    which: NDArray[np.intp]
+    scale: float
+    coefficients: FloatArray
+    diagonal: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class LeaveOneOut:
+    """Leave-one-out errors, data minus prediction; NaN where the others determine no spline.
+
+    Parameters
+    ----------
+    errors_um : (n, 3) float64
+        Along z, y, x.
+    rotated_um : (n, 3) float64
+        Along the noise's axes.
+    precision : (n, 3) float64
+        Inverse of the predicted variance of `rotated_um` but for one common factor; 0 along an axis
+        that is not fitted.
+    """
+
+    errors_um: FloatArray
+    rotated_um: FloatArray
+    precision: FloatArray
+
+    @property
+    def squares(self) -> FloatArray:
+        """(n,) squared errors, each relative to its predicted variance (but for the factor)."""
+        return np.asarray(np.sum(self.rotated_um**2 * self.precision, axis=1))
 
 
 class SplineSystem:
@@ -33,21 +91,30 @@ class SplineSystem:
     fixed_um : (n, 3) float64
         Landmarks (z, y, x) in um; the caller has checked that they determine an affine.
     dimensions : {3, 2}
+    weights : (n,) float64, optional
+        A landmark's noise variance is lambda over its weight; 1 by default.
     """
 
-    def __init__(self, fixed_um: FloatArray, dimensions: int = 3) -> None:
+    def __init__(
+        self, fixed_um: FloatArray, dimensions: int = 3, weights: FloatArray | None = None
+    ) -> None:
+        # imported here: opening a file needs none of it
+        from scipy.linalg import qr
+
         self.fixed_um = fixed_um
         self.dimensions = dimensions
+        self.weights = np.ones(len(fixed_um)) if weights is None else weights
         self.centre_um, self.scale_um = normalisation(fixed_um)
         u = self._normalise(fixed_um)
         self.kernel = self._kernel(u)
         self.design = self._design(u)
-        q, r = np.linalg.qr(self.design, mode="complete")
-        k = self.n_polynomial
-        self._range, self._triangle = q[:, :k], r[:k]
-        self._essential = 1 - np.sum(self._range**2, axis=1) < _LEAST_FREEDOM
-        self.eigenvalues, vectors = np.linalg.eigh(q[:, k:].T @ self.kernel @ q[:, k:])
-        self._modes = q[:, k:] @ vectors
+        self._root = np.sqrt(self.weights)
+        self._weighed = self.kernel * self._root[:, None] * self._root
+        (self._reflectors, self._tau), triangle = qr(self.design * self._root[:, None], mode="raw")
+        self._triangle = triangle[: self.n_polynomial]
+        leverage = np.sum(np.linalg.qr(self.design)[0] ** 2, axis=1)
+        self._essential = 1 - leverage < _LEAST_FREEDOM
+        self._last: tuple[float, FloatArray] | None = None
 
     @property
     def n(self) -> int:
@@ -60,42 +127,139 @@ class SplineSystem:
         return self.dimensions + 1
 
     @property
+    def axes(self) -> slice:
+        """The world axes that are fitted."""
+        return slice(3 - self.dimensions, 3)
+
+    @property
+    def is_free(self) -> NDArray[np.bool_]:
+        """(n,) whether the other landmarks determine a spline."""
+        return np.asarray(~self._essential)
+
+    @property
     def smoothing_unit(self) -> float:
         """What lambda = 1 of the normalised system is in the kernel's own unit (um or um^2)."""
         return float(self.scale_um if self.dimensions == 3 else self.scale_um**2)
 
+    @property
+    def has_eigenvalues(self) -> bool:
+        """Whether a further smoothing costs O(n^2) only."""
+        return self.n <= MOST_EIGENVALUES
+
+    @cached_property
+    def _eigen(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Eigenvalues, modes ``Q2 V`` (n, n - k), and the modes squared."""
+        values, vectors = np.linalg.eigh(self._reduced)
+        modes = np.zeros((self.n, len(values)), order="F")
+        modes[self.n_polynomial :] = vectors
+        modes = self._apply_q(modes)
+        return values, modes, modes**2
+
+    @cached_property
+    def _reduced(self) -> FloatArray:
+        """``Q2^T K' Q2``, (n - k, n - k)."""
+        k = self.n_polynomial
+        once = self._apply_q(np.asfortranarray(self._weighed), transpose=True)
+        return np.asfortranarray(self._apply_q(np.asfortranarray(once.T), transpose=True)[k:, k:])
+
+    def _apply_q(self, matrix: FloatArray, transpose: bool = False) -> FloatArray:
+        """``Q M`` or ``Q^T M``, by its few reflections: forming Q would cost O(n^3)."""
+        from scipy.linalg.lapack import dormqr
+
+        size = max(64 * matrix.shape[1], 1)
+        result, _, _ = dormqr(
+            "L", "T" if transpose else "N", self._reflectors, self._tau, matrix, size
+        )
+        return np.asarray(result)
+
     def bending(self, smoothing: float) -> FloatArray:
-        """(n, n) matrix B for a normalised smoothing."""
-        return np.asarray((self._modes / (self.eigenvalues + smoothing)) @ self._modes.T)
+        """(n, n) matrix B for a normalised smoothing; do not change it."""
+        if self._last is not None and self._last[0] == smoothing:
+            return self._last[1]
+        if self.has_eigenvalues:
+            values, modes, _ = self._eigen
+            b = np.asarray((modes / (values + smoothing)) @ modes.T)
+        else:
+            b = self._bending_by_cholesky(smoothing)
+        self._last = (smoothing, b)
+        return b
+
+    def _bending_by_cholesky(self, smoothing: float) -> FloatArray:
+        from scipy.linalg import cholesky
+        from scipy.linalg.lapack import dpotri
+
+        k, m = self.n_polynomial, self.n - self.n_polynomial
+        matrix = self._reduced.copy(order="F")
+        matrix[np.diag_indices(m)] += smoothing
+        factor = cholesky(matrix, lower=True, overwrite_a=True, check_finite=False)
+        inverse, info = dpotri(factor, lower=1, overwrite_c=1)
+        if info:
+            raise np.linalg.LinAlgError("the kernel matrix is singular")
+        inverse = np.tril(inverse)
+        b = np.zeros((self.n, self.n), order="F")
+        b[k:, k:] = inverse + np.tril(inverse, -1).T
+        half = self._apply_q(b)
+        return self._apply_q(np.asfortranarray(half.T))
+
+    def components(
+        self, moving_um: FloatArray, smoothing: float, noise: NoiseShape = ISOTROPIC
+    ) -> Iterator[Component]:
+        """The outputs along the noise's axes, those of one scale together."""
+        values = self._values(moving_um, noise) * self._root[:, None]
+        fitted = np.arange(3)[self.axes]
+        for scale in np.unique(noise.scales[fitted]):
+            which = fitted[noise.scales[fitted] == scale]
+            lam = smoothing * float(scale)
+            if self.has_eigenvalues:
+                eigenvalues, modes, squares = self._eigen
+                divided = (modes.T @ values[:, which]) / (eigenvalues + lam)[:, None]
+                yield Component(
+                    which, float(scale), modes @ divided, squares @ (1 / (eigenvalues + lam))
+                )
+            else:
+                b = self.bending(lam)
+                yield Component(which, float(scale), b @ values[:, which], np.diag(b).copy())
 
     def leave_one_out(
-        self, moving_um: FloatArray, smoothing: float
-    ) -> tuple[FloatArray, FloatArray]:
-        """Leave-one-out errors (n, 3) in um, data minus prediction, and the (n,) diagonal of B.
+        self, moving_um: FloatArray, smoothing: float, noise: NoiseShape = ISOTROPIC
+    ) -> LeaveOneOut:
+        """Leave-one-out errors for a normalised smoothing, the noise's shape being held."""
+        rotated, precision = np.zeros((self.n, 3)), np.zeros((self.n, 3))
+        for part in self.components(moving_um, smoothing, noise):
+            diagonal = np.where(self._essential, np.nan, part.diagonal)
+            rotated[:, part.which] = part.coefficients / (diagonal * self._root)[:, None]
+            precision[:, part.which] = (diagonal * self.weights)[:, None]
+        rotated[self._essential] = np.nan
+        return LeaveOneOut(rotated @ noise.axes.T, rotated, precision)
 
-        ``diagonal`` is the inverse of each error's predicted variance but for one common factor.
-        Both are NaN for a landmark without which the others do not determine a spline.
-        """
-        b = self.bending(smoothing)
-        diagonal = np.where(self._essential, np.nan, np.diag(b))
-        values = self._values(moving_um)
-        return (b @ values) / diagonal[:, None], diagonal
-
-    def solve(self, moving_um: FloatArray, smoothing: float) -> ThinPlateSpline:
+    def solve(
+        self, moving_um: FloatArray, smoothing: float, noise: NoiseShape = ISOTROPIC
+    ) -> ThinPlateSpline:
         """The spline from the fixed to the moving landmarks for a normalised smoothing."""
-        values = self._values(moving_um)
-        weights = self.bending(smoothing) @ values
-        rest = values - self.kernel @ weights - smoothing * weights
-        affine = np.linalg.solve(self._triangle, self._range.T @ rest)
+        from scipy.linalg import solve_triangular
+
+        values = self._values(moving_um, noise)
+        weights = np.zeros((self.n, 3))
+        rest = values.copy()
+        for part in self.components(moving_um, smoothing, noise):
+            weights[:, part.which] = part.coefficients * self._root[:, None]
+            rest[:, part.which] -= (
+                smoothing * part.scale * weights[:, part.which] / self.weights[:, None]
+            )
+        rest -= self.kernel @ weights
+        projected = self._apply_q(np.asfortranarray(rest * self._root[:, None]), transpose=True)
+        affine = solve_triangular(self._triangle, projected[: self.n_polynomial])
+        weights, affine = weights @ noise.axes.T, affine @ noise.axes.T
+        mean = self._mean(moving_um)
         polynomial = np.zeros((3, 4))
         if self.dimensions == 3:
             polynomial[:] = affine.T
         else:
             polynomial[0, 0] = self.scale_um  # z passes through, shifted by the mean difference
-            polynomial[0, 3] = self.centre_um[0] - moving_um.mean(axis=0)[0]
-            polynomial[0, 3] += float(np.mean(moving_um[:, 0] - self.fixed_um[:, 0]))
+            polynomial[0, 3] = self.centre_um[0] - mean[0]
+            polynomial[0, 3] += float(mean[0] - self._mean(self.fixed_um)[0])
             polynomial[1:, 1:] = affine.T[1:]
-        polynomial[:, 3] += moving_um.mean(axis=0)
+        polynomial[:, 3] += mean
         return ThinPlateSpline(
             self.fixed_um,
             moving_um,
@@ -108,13 +272,40 @@ class SplineSystem:
         )
 
     def full_matrix(self, smoothing: float) -> FloatArray:
-        """``[[K + lambda I, P], [P^T, 0]]``, (n + k, n + k)."""
+        """``[[K + lambda W^-1, P], [P^T, 0]]``, (n + k, n + k)."""
         k = self.n_polynomial
         full = np.zeros((self.n + k, self.n + k))
-        full[: self.n, : self.n] = self.kernel + smoothing * np.eye(self.n)
+        full[: self.n, : self.n] = self.kernel + smoothing * np.diag(1 / self.weights)
         full[: self.n, self.n :] = self.design
         full[self.n :, : self.n] = self.design.T
         return full
+
+    def condition(self, smoothing: float) -> float:
+        """Condition number of `full_matrix`; of many landmarks a lower bound, near the number."""
+        if self.n <= _EXACT_CONDITION:
+            return float(np.linalg.cond(self.full_matrix(smoothing)))
+        vector = np.cos(np.arange(self.n + self.n_polynomial) ** 2.0)
+        there = _norm(lambda v: self._multiply(v, smoothing), vector)
+        return there * _norm(lambda v: self.divide(v[:, None], smoothing)[:, 0], vector)
+
+    def _multiply(self, vector: FloatArray, smoothing: float) -> FloatArray:
+        w, a = vector[: self.n], vector[self.n :]
+        upper = self.kernel @ w + smoothing / self.weights * w + self.design @ a
+        return np.concatenate([upper, self.design.T @ w])
+
+    def divide(self, right: FloatArray, smoothing: float) -> FloatArray:
+        """(n + k, m) solution of `full_matrix` for (n + k, m) right-hand sides."""
+        from scipy.linalg import solve_triangular
+
+        k, root = self.n_polynomial, self._root[:, None]
+        start = np.zeros((self.n, right.shape[1]), order="F")
+        start[:k] = solve_triangular(self._triangle, right[self.n :], trans="T")
+        w = self._apply_q(start)
+        upper = right[: self.n] * root
+        w = w + self.bending(smoothing) @ (upper - self._weighed @ w - smoothing * w)
+        rest = np.asfortranarray(upper - self._weighed @ w - smoothing * w)
+        a = solve_triangular(self._triangle, self._apply_q(rest, transpose=True)[:k])
+        return np.vstack([w * root, a])
 
     def basis(self, points_um: FloatArray) -> FloatArray:
         """(m, n + k) values of the kernels and of the affine terms at (m, 3) points."""
@@ -124,21 +315,33 @@ class SplineSystem:
     def _normalise(self, points_um: FloatArray) -> FloatArray:
         return np.asarray((points_um - self.centre_um) / self.scale_um)
 
-    def _values(self, moving_um: FloatArray) -> FloatArray:
-        values: FloatArray = moving_um - moving_um.mean(axis=0)
+    def _mean(self, points_um: FloatArray) -> FloatArray:
+        return np.asarray(self.weights @ points_um / self.weights.sum())
+
+    def _values(self, moving_um: FloatArray, noise: NoiseShape) -> FloatArray:
+        values: FloatArray = moving_um - self._mean(moving_um)
         if self.dimensions == 2:
             values[:, 0] = 0.0
-        return values
+        return np.asarray(values @ noise.axes)
 
     def _kernel(self, u: FloatArray) -> FloatArray:
-        axes = slice(3 - self.dimensions, 3)
         from scipy.spatial.distance import cdist
 
-        r = cdist(u[:, axes], self._normalise(self.fixed_um)[:, axes])
+        r = cdist(u[:, self.axes], self._normalise(self.fixed_um)[:, self.axes])
         if self.dimensions == 3:
             return np.asarray(-r, dtype=np.float64)
         # r^2 log r -> 0 as r -> 0
         return np.asarray(r**2 * np.log(np.where(r > 0, r, 1.0)), dtype=np.float64)
 
     def _design(self, u: FloatArray) -> FloatArray:
-        return np.column_stack([u[:, 3 - self.dimensions :], np.ones(len(u))])
+        return np.column_stack([u[:, self.axes], np.ones(len(u))])
+
+
+def _norm(apply: Callable[[FloatArray], FloatArray], start: FloatArray) -> float:
+    """Largest singular value of a symmetric matrix, by power iteration, from below."""
+    vector, size = start / np.linalg.norm(start), 0.0
+    for _ in range(_POWER_STEPS):
+        vector = apply(vector)
+        size = float(np.linalg.norm(vector))
+        vector = vector / size
+    return size

@@ -27,7 +27,6 @@ from ..evaluate import (
 )
 from ..fitting import summarise
 from ..fitting.diagnostics import number_or_none
-from ..fitting.held_out import taken
 from ..geometry import Grid
 from ..geometry.anatomical import AnatomicalFrame
 from ..geometry.convex_hull import ConvexHull
@@ -153,7 +152,7 @@ def check_landmarks(
     else:
         same = fitted_among(pairs, known)
         fitted = tuple(name for name, is_same in zip(pairs.ids, same, strict=True) if is_same)
-        pairs = taken(pairs, ~same)
+        pairs = pairs.subset(~same)
         if not len(pairs):
             raise TransformError(
                 f"{landmarks}: the transform was fitted to all of these landmarks, which says "

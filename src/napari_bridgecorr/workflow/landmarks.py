@@ -213,6 +213,9 @@ def fit_of(source: TransformFile) -> Fit | None:
     """
     if source.pairs is None or source.model is None:
         return None
+    if source.options is not None:
+        # suspects were left out when it was made: the recorded landmarks are those that count
+        return fit(source.pairs, replace(source.options, robust="off"))
     smoothing = getattr(source.transform, "smoothing_um", "auto")
     return fit(source.pairs, FitOptions(source.model, smoothing, source.dimensions))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from ...errors import FitError, ReadError
@@ -22,6 +23,8 @@ LANDMARK_COLUMNS = (
     "moving_x_um",
 )
 _OPTIONAL = ("name", "enabled")
+# written only where a weight is not 1: other programs' tables and older files have none
+_WEIGHT = "weight"
 
 
 def is_own_header(header: list[str]) -> bool:
@@ -60,6 +63,7 @@ def read_own_csv(cells: Cells) -> LandmarkFile:
                 flag(path, line, row[at["enabled"]]) if "enabled" in at else True,
                 numbers.point(line, [row[at[f"fixed_{a}_um"]] for a in "zyx"], "fixed"),
                 numbers.point(line, [row[at[f"moving_{a}_um"]] for a in "zyx"], "moving"),
+                _weight(path, line, row[header.index(_WEIGHT)]) if _WEIGHT in header else 1.0,
             )
         )
         refuse_too_many(path, len(found))
@@ -68,13 +72,32 @@ def read_own_csv(cells: Cells) -> LandmarkFile:
 
 def write_own_csv(landmarks: LandmarkSet, path: Path) -> None:
     """Write a landmark CSV (atomically; numbers with all their digits)."""
-    rows = [row_text(LANDMARK_COLUMNS)]
+    is_weighted = any(m.weight != 1.0 for m in landmarks)
+    rows = [row_text([*LANDMARK_COLUMNS, *([_WEIGHT] if is_weighted else [])])]
     for m in landmarks:
         cells = [m.id, m.name, "true" if m.enabled else "false"]
         for point in (m.fixed_um, m.moving_um):
             cells += ["", "", ""] if point is None else [repr(float(v)) for v in point]
+        if is_weighted:
+            cells.append(repr(float(m.weight)))
         rows.append(row_text(cells))
     write_text(path, "".join(rows))
+
+
+def _weight(path: Path, line: int, text: str) -> float:
+    if not text.strip():
+        return 1.0
+    try:
+        value = float(text.strip().replace(",", "."))
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise ReadError(
+            path,
+            f"line {line}: the weight {text!r} is not a positive number",
+            "write 1 for a usual landmark, 0.25 for one that is half as precise",
+        )
+    return value
 
 
 def as_set(path: Path, found: list[Landmark]) -> LandmarkSet:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...errors import FitError, ReadError, TransformError, one_line
-from ...fitting import Fit
+from ...fitting import Fit, FitOptions
 from ...fitting.checks import check_pairs
+from ...fitting.options import check_options
 from ...landmarks import LandmarkPairs
 from ...transform import Transform, transform_from_dict
 from ..atomic import write_text
@@ -40,11 +42,15 @@ def fit_document(fit: Fit) -> dict[str, Any]:
             "smoothing_asked": fit.options.smoothing,
             "smoothing": fit.smoothing_um,
             "dimensions": fit.options.dimensions,
+            "options": asdict(fit.options),
             "landmarks": {
                 "id": list(fit.pairs.ids),
                 "fixed_um": fit.pairs.fixed_um.tolist(),
                 "moving_um": fit.pairs.moving_um.tolist(),
+                "weight": fit.pairs.weights.tolist(),
             },
+            "suspects": [asdict(s) for s in fit.suspects],
+            "left_out": list(fit.left_out),
             "diagnostics": fit.diagnostics.to_dict(),
             "warnings": list(fit.warnings),
         },
@@ -80,6 +86,7 @@ def read_own_json(path: Path) -> TransformFile:
     try:
         transform = transform_from_dict(document.get("transform"))
         model, pairs, dimensions = _fit_part(document.get("fit"))
+        options = _options_part(document.get("fit"))
     except TransformError as error:
         raise ReadError(path, str(error), "write the transform again") from error
     except OverflowError as error:  # numbers of hundreds of digits, an infinite size
@@ -88,7 +95,7 @@ def read_own_json(path: Path) -> TransformFile:
         raise ReadError(
             path, f"the record of its fit is damaged ({one_line(error)})", "fit again"
         ) from error
-    return TransformFile(transform, model, pairs, dimensions, document)
+    return TransformFile(transform, model, pairs, dimensions, document, options=options)
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
@@ -126,7 +133,28 @@ def _fit_part(part: Any) -> tuple[str | None, LandmarkPairs | None, int]:
     ids = tuple(str(i) for i in marks["id"])
     if not len(ids) == len(fixed) == len(moving):
         raise ValueError("ids and positions differ in number")
-    pairs = LandmarkPairs(ids, fixed, moving)
+    weights = np.array(marks.get("weight", np.ones(len(ids))), dtype=np.float64)
+    if weights.shape != (len(ids),):
+        raise ValueError("ids and weights differ in number")
+    pairs = LandmarkPairs(ids, fixed, moving, weights)
     model, dimensions = str(part["model"]), int(part["dimensions"])
     check_pairs(pairs, model, dimensions)
     return model, pairs, dimensions
+
+
+def _options_part(part: Any) -> FitOptions | None:
+    if part is None:
+        return None
+    known = {f.name for f in fields(FitOptions)}
+    asked = {k: v for k, v in part.get("options", {}).items() if k in known}
+    for name in ("fixed_sigma_um", "moving_sigma_um"):
+        if asked.get(name) is not None:
+            z, y, x = (float(v) for v in asked[name])
+            asked[name] = (z, y, x)
+    options = replace(
+        FitOptions(**asked), model=str(part["model"]), dimensions=int(part["dimensions"])
+    )
+    check_options(options)
+    smoothing = part.get("smoothing")
+    # what was used, so that the same landmarks give the same map
+    return replace(options, smoothing=options.smoothing if smoothing is None else float(smoothing))

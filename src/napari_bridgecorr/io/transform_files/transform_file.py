@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...fitting import FitOptions
 from ...landmarks import LandmarkPairs
 from ...transform import Transform
 
@@ -29,6 +30,8 @@ class TransformFile:
         Short name of the format, as ``ITK text``.
     warnings : tuple of str
         What the user must see, one line each.
+    options : FitOptions or None
+        Of that fit, with the smoothing that was used.
     """
 
     transform: Transform
@@ -38,3 +41,4 @@ class TransformFile:
     document: dict[str, Any] = field(default_factory=dict)
     format: str = "bridgecorr JSON"
     warnings: tuple[str, ...] = ()
+    options: FitOptions | None = None
