@@ -131,7 +131,13 @@ def save_table(pair: Pair, path: Path, progress: Progress) -> Path:
         pair.moving,
         pair.fit.transform,
         path,
-        error=error_model(pair.fit.pairs, pair.fit.transform, options.model, options.dimensions),
+        error=error_model(
+            pair.fit.pairs,
+            pair.fit.transform,
+            options.model,
+            options.dimensions,
+            pair.fit.noise,
+        ),
         metadata={"fit": fit_document(pair.fit)["fit"]},
         progress=progress,
     )

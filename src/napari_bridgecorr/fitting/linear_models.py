@@ -237,8 +237,6 @@ def _descend(
     generators: FloatArray,
 ) -> FloatArray:
     """Gauss-Newton from `part` on ``sum w r^T S^-1 r``, as a function of the moments alone."""
-    from scipy.linalg import expm
-
     start = part
     for _ in range(_MOST_STEPS):
         rest = product - part @ square
@@ -248,12 +246,24 @@ def _descend(
         normal = np.einsum("...kij,...lij->...kl", weighed, tangents @ square[..., None, :, :])
         step = np.linalg.solve(normal, gradient[..., None])[..., 0]
         step = np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)
-        part = expm(np.einsum("...k,kij->...ij", step, generators)) @ part
+        part = _exponential(np.einsum("...k,kij->...ij", step, generators)) @ part
         if np.abs(step).max() < 1e-14:
             break
     # a descent that went astray (mirrored landmarks) is worse than its start
     worse = _misfit(part, square, product, precision) > _misfit(start, square, product, precision)
     return np.where(worse[..., None, None], start, part)
+
+
+def _exponential(matrices: FloatArray) -> FloatArray:
+    """Of (..., d, d) skew matrices plus multiples of 1: rotations (Rodrigues) times scales."""
+    d = matrices.shape[-1]
+    growth = np.trace(matrices, axis1=-2, axis2=-1)[..., None, None] / d
+    skew = matrices - growth * np.eye(d)
+    square = skew @ skew
+    angle = np.sqrt(np.maximum(-np.trace(square, axis1=-2, axis2=-1) / 2, 0))[..., None, None]
+    rotation = np.eye(d) + np.sinc(angle / np.pi) * skew
+    rotation = rotation + 0.5 * np.sinc(angle / (2 * np.pi)) ** 2 * square
+    return np.asarray(np.exp(growth) * rotation)
 
 
 def _misfit(

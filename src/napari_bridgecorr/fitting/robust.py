@@ -31,6 +31,7 @@ _FALSE_ALARMS = 0.01  # expected in a set of good landmarks with normal errors
 _GROSS = 4.5
 _MOST_ROUNDS = 20
 _SHARE = 0.7
+_CONFIRMED = 0.5
 _NO_ERROR_UM = 1e-6
 
 
@@ -80,7 +81,12 @@ def find_suspects(pairs: LandmarkPairs, options: FitOptions) -> tuple[Suspect, .
     else:
         z, errors, _ = _scores(pairs, ~out, options)
     # those that the fit without them predicts after all
-    out &= z > _limit(pairs, ~out, options)
+    limit = _limit(pairs, ~out, options)
+    out &= z > limit
+    if out.any():
+        # a region that bends by itself disagrees with the rest, but not with its own landmarks
+        together, _, _ = _scores(pairs, np.ones(len(pairs), dtype=bool), options)
+        out &= together > _CONFIRMED * limit
     return tuple(
         Suspect(
             pairs.ids[i], float(z[i]), float(errors[i]), _reason(z[i], errors[i], bool(gross[i]))

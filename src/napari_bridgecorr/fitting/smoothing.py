@@ -21,10 +21,11 @@ _GRID = 141
 _HALF_LOG_UNIT = 0.5
 
 # of many landmarks: a sample says where the search starts, each step costs O(n^3)
-_SAMPLE = 700
+_SAMPLE = 600
+_SAMPLE_GRID = 48
 _STEPS = 3
 _LONGEST_STEP = math.log(30)
-_FLAT = 2e-4
+_FLAT = 5e-4
 _FIRST_FROM_ZERO = 1e-3
 
 
@@ -144,9 +145,13 @@ def slope(
 
 
 def _over_range(
-    system: SplineSystem, moving_um: FloatArray, noise: NoiseShape, method: Method
+    system: SplineSystem,
+    moving_um: FloatArray,
+    noise: NoiseShape,
+    method: Method,
+    n: int = _GRID,
 ) -> tuple[FloatArray, FloatArray]:
-    logs = np.linspace(*_LOG_RANGE, _GRID)
+    logs = np.linspace(*_LOG_RANGE, n)
     return logs, np.array([criterion(system, moving_um, math.exp(v), noise, method) for v in logs])
 
 
@@ -181,12 +186,12 @@ def _start(
     """Best log lambda of a sample of the landmarks (None: 0), and the criterion's curvature."""
     chosen = np.random.default_rng(0).permutation(system.n)[:_SAMPLE]
     sample = SplineSystem(system.fixed_um[chosen], system.dimensions, system.weights[chosen])
-    logs, values = _over_range(sample, moving_um[chosen], noise, method)
+    logs, values = _over_range(sample, moving_um[chosen], noise, method, _SAMPLE_GRID)
     best = int(np.argmin(values))
     if best == 0:
         return None, 0.1
-    inner = min(max(best, 3), _GRID - 4)
-    step = logs[1] - logs[0]
-    bend = (values[inner - 3] - 2 * values[inner] + values[inner + 3]) / (3 * step) ** 2
+    inner = min(max(best, 1), _SAMPLE_GRID - 2)
+    bend = values[inner - 1] - 2 * values[inner] + values[inner + 1]
+    bend /= (logs[1] - logs[0]) ** 2
     log = logs[best] + math.log(sample.smoothing_unit / system.smoothing_unit)
     return float(np.clip(log, *_LOG_RANGE)), max(float(bend), 1e-2)

@@ -34,6 +34,7 @@ _LEAST_FREEDOM = 1e-6
 MOST_EIGENVALUES = 1000
 _POWER_STEPS = 8
 _EXACT_CONDITION = 300
+_BLOCK = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,15 +161,22 @@ class SplineSystem:
         """``Q2^T K' Q2``, (n - k, n - k)."""
         k = self.n_polynomial
         once = self._apply_q(np.asfortranarray(self._weighed), transpose=True)
-        return np.asfortranarray(self._apply_q(np.asfortranarray(once.T), transpose=True)[k:, k:])
+        return np.asfortranarray(self._apply_q(once, right=True)[k:, k:])
 
-    def _apply_q(self, matrix: FloatArray, transpose: bool = False) -> FloatArray:
-        """``Q M`` or ``Q^T M``, by its few reflections: forming Q would cost O(n^3)."""
+    def _apply_q(
+        self, matrix: FloatArray, transpose: bool = False, right: bool = False
+    ) -> FloatArray:
+        """``Q M``, or ``M Q``, by its few reflections: forming Q would cost O(n^3)."""
         from scipy.linalg.lapack import dormqr
 
-        size = max(64 * matrix.shape[1], 1)
+        size = 64 * max(matrix.shape)
         result, _, _ = dormqr(
-            "L", "T" if transpose else "N", self._reflectors, self._tau, matrix, size
+            "R" if right else "L",
+            "T" if transpose else "N",
+            self._reflectors,
+            self._tau,
+            matrix,
+            size,
         )
         return np.asarray(result)
 
@@ -195,11 +203,10 @@ class SplineSystem:
         inverse, info = dpotri(factor, lower=1, overwrite_c=1)
         if info:
             raise np.linalg.LinAlgError("the kernel matrix is singular")
-        inverse = np.tril(inverse)
         b = np.zeros((self.n, self.n), order="F")
-        b[k:, k:] = inverse + np.tril(inverse, -1).T
-        half = self._apply_q(b)
-        return self._apply_q(np.asfortranarray(half.T))
+        b[k:, k:] = inverse
+        _mirror(b)
+        return self._apply_q(self._apply_q(b), transpose=True, right=True)
 
     def components(
         self, moving_um: FloatArray, smoothing: float, noise: NoiseShape = ISOTROPIC
@@ -335,6 +342,15 @@ class SplineSystem:
 
     def _design(self, u: FloatArray) -> FloatArray:
         return np.column_stack([u[:, self.axes], np.ones(len(u))])
+
+
+def _mirror(matrix: FloatArray) -> None:
+    """Make a matrix symmetric whose lower half is given; by blocks, in place."""
+    for start in range(0, len(matrix), _BLOCK):
+        stop = min(start + _BLOCK, len(matrix))
+        block = np.tril(matrix[start:stop, start:stop])
+        matrix[start:stop, start:stop] = block + np.tril(block, -1).T
+        matrix[start:stop, stop:] = matrix[stop:, start:stop].T
 
 
 def _norm(apply: Callable[[FloatArray], FloatArray], start: FloatArray) -> float:

@@ -205,7 +205,11 @@ class _Runner:
             result.transform,
             target,
             error=error_model(
-                result.pairs, result.transform, record.options.model, record.options.dimensions
+                result.pairs,
+                result.transform,
+                record.options.model,
+                record.options.dimensions,
+                result.noise,
             ),
             masks={m.name: self.images[m.image] for m in self.session.masks},
             options=TableOptions(**options),
