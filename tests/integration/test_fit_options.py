@@ -73,4 +73,4 @@ def test_bad_weights_and_sigmas_are_refused(
         read_landmark_file(marks)
     with pytest.raises(SystemExit):
         main(["fit", str(marks), "-o", str(tmp_path / "T.json"), "--fixed-sigma", "1,2"])
-    assert "three numbers Z,Y,X" in capsys.readouterr().err
+    assert "not three positive lengths in um" in capsys.readouterr().err

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from ..landmarks import LandmarkPairs
 from ..transform import InvertedTransform, ThinPlateSpline, Transform
-from .linear_models import normalisation
 from .noise import ISOTROPIC, NoiseShape
 from .smoothing import noisiest_smoothing
 from .spline_system import SplineSystem
@@ -124,8 +123,9 @@ class InverseErrorModel:
 class ResidualErrorModel:
     """Error of a model that is not linear in the landmarks, or with too few of them.
 
-    ``sigma^2 (1 + 1/N + |x - mean|^2 / (sum of squared distances))``: what a new landmark at x
-    would show, model misfit included (after Fitzpatrick & West, IEEE TMI 20, 2001).
+    ``sigma^2 (1 + 1/N + |x - mean|^2 / (sum of squared distances))``, sums and mean weighted: what
+    a new landmark of weight 1 at x would show, misfit included (after Fitzpatrick & West, IEEE
+    TMI 20, 2001).
     """
 
     description = (
@@ -135,15 +135,16 @@ class ResidualErrorModel:
 
     def __init__(self, pairs: LandmarkPairs, transform: Transform, n_parameters: int) -> None:
         residual = transform.map(pairs.fixed_um) - pairs.moving_um
+        weights = pairs.weights
         freedom = max(3 * len(pairs) - n_parameters, 1)
-        self._sigma2 = 3 * float(np.sum(residual**2)) / freedom
-        self._centre, scale = normalisation(pairs.fixed_um)
-        self._spread = len(pairs) * scale**2
-        self._n = len(pairs)
+        self._sigma2 = 3 * float(np.sum(weights @ residual**2)) / freedom
+        self._total = float(weights.sum())
+        self._centre = weights @ pairs.fixed_um / self._total
+        self._spread = float(np.sum(weights @ (pairs.fixed_um - self._centre) ** 2)) or 1.0
 
     def predict(self, points_um: FloatArray) -> FloatArray:
         square = np.sum((points_um - self._centre) ** 2, axis=1)
-        return np.asarray(np.sqrt(self._sigma2 * (1 + 1 / self._n + square / self._spread)))
+        return np.asarray(np.sqrt(self._sigma2 * (1 + 1 / self._total + square / self._spread)))
 
 
 class CheckErrorModel:

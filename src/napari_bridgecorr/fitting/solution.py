@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..landmarks import LandmarkPairs
-from ..transform import Affine, ThinPlateSpline
+from ..transform import Affine, ThinPlateSpline, Transform
 from .checks import determined_without
 from .linear_models import fit_affine, fit_linear, leave_one_out_linear, leverage, normalisation
 from .noise import NoiseShape, noise_shape
@@ -152,6 +152,16 @@ def swapped(options: FitOptions) -> FitOptions:
     return replace(
         options, fixed_sigma_um=options.moving_sigma_um, moving_sigma_um=options.fixed_sigma_um
     )
+
+
+def noise_of(pairs: LandmarkPairs, options: FitOptions, transform: Transform) -> NoiseShape:
+    """The residuals' shape of a fit that was made before, of the map that was fitted."""
+    if options.direction == "moving_to_fixed":
+        pairs, options = pairs.swapped(), swapped(options)
+        transform = transform.inverse()
+    if not isinstance(transform, Affine):
+        transform = fit_affine(pairs.fixed_um, pairs.moving_um, pairs.weights, options.dimensions)
+    return _noise(transform, options)
 
 
 def _noise(transform: Affine, options: FitOptions) -> NoiseShape:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..fitting import CheckErrorModel, ErrorModel, error_model
+from ..fitting.noise import ISOTROPIC
+from ..fitting.solution import noise_of
 from ..image import SpatialImage
 from ..io.table_file import check_table_path, write_table
 from ..io.transform_files import TransformFile
@@ -35,7 +37,10 @@ def transform_error(
         None if nothing tells how wrong the transform is.
     """
     if source.pairs is not None and source.model is not None:
-        return error_model(source.pairs, source.transform, source.model, source.dimensions)
+        noise = ISOTROPIC
+        if source.options is not None:
+            noise = noise_of(source.pairs, source.options, source.transform)
+        return error_model(source.pairs, source.transform, source.model, source.dimensions, noise)
     pairs = landmarks.pairs() if landmarks is not None else None
     if pairs is not None and len(pairs):
         return CheckErrorModel(pairs, source.transform)

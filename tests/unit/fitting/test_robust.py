@@ -88,7 +88,7 @@ def test_in_the_plane() -> None:
     assert [s.id for s in suspects] == ["L8"]
 
 
-def test_of_a_bent_corner_only_the_far_end_is_named() -> None:
+def test_a_bent_corner_is_not_a_wrong_click() -> None:
     bent, found = 0, 0
     for seed in range(2, 8):
         rng = np.random.default_rng(seed)
@@ -96,10 +96,11 @@ def test_of_a_bent_corner_only_the_far_end_is_named() -> None:
         bend = 250 * np.exp(-np.sum(fixed**2, axis=1) / (2 * 350**2))
         moving = fixed + bend[:, None] * (0.2, 1.0, 0.4) + rng.normal(0, 3, (60, 3))
         bent += int(np.sum(bend > 20))
-        found += len(fit(named(fixed, moving), FitOptions(robust="flag")).suspects)
-    # a known weakness: at the end of a bend of 100-230 um a right click looks wrong to the others
+        suspects = len(fit(named(fixed, moving), FitOptions(robust="flag")).suspects)
+        assert suspects <= 1  # the very end of the bend, if a landmark lies there alone
+        found += suspects
     assert bent > 70
-    assert found <= 20
+    assert found <= 2
 
 
 def test_exact_landmarks_are_not_suspected_for_rounding() -> None:

@@ -187,21 +187,21 @@ def test_a_weight_of_two_is_the_landmark_twice_and_all_alike_change_nothing(mode
     )
 
 
-@pytest.mark.parametrize("model", ["rigid", "tps"])
-def test_knowing_the_errors_helps(model: str) -> None:
+@pytest.mark.parametrize(("model", "n"), [("rigid", 16), ("tps", 40)])
+def test_knowing_the_errors_helps(model: str, n: int) -> None:
     plain, told = [], []
-    for seed in range(30):
-        pairs, truth, targets = clicked(seed, 16, 0.0, 0.0)
+    for seed in range(20):
+        pairs, truth, targets = clicked(seed, n, 0.0, 40.0)
         rng = np.random.default_rng(seed + 1000)
         if model == "rigid":
             turned = Rotation.from_rotvec(rng.normal(0, 0.5, 3)).as_matrix()
             truth = lambda p, turned=turned: p @ turned.T  # noqa: E731
-        noise = rng.normal(0, 1, (16, 3)) * (60.0, 5.0, 5.0)
+        noise = rng.normal(0, 1, (n, 3)) * (60.0, 5.0, 5.0)
         pairs = LandmarkPairs(pairs.ids, pairs.fixed_um, truth(pairs.fixed_um) + noise)
         for sigma, row in ((None, plain), ((60.0, 5.0, 5.0), told)):
             result = fit(pairs, FitOptions(model, moving_sigma_um=sigma))
             row.append(rms_length(result.transform.map(targets) - truth(targets)))
-    assert np.mean(told) < 0.97 * np.mean(plain)
+    assert np.mean(told) < 0.85 * np.mean(plain)
 
 
 def test_symmetric_scale_does_not_depend_on_the_direction() -> None:
@@ -323,3 +323,16 @@ def test_unknown_choices_are_refused(name: str) -> None:
 
 def test_gcv_is_a_smoothing() -> None:
     assert parse_smoothing("gcv") == "gcv"
+
+
+@pytest.mark.parametrize("model", ["rigid", "affine"])
+def test_the_error_of_few_landmarks_knows_weights(model: str) -> None:
+    pairs, _, targets = clicked(2, 6, 10.0, 0.0)
+    moving = pairs.moving_um.copy()
+    moving[3] += (300, -200, 0)
+    light = LandmarkPairs(pairs.ids, pairs.fixed_um, moving, np.where(np.arange(6) == 3, 1e-6, 1.0))
+    without = pairs.subset(np.arange(6) != 3)
+    found = error_model(light, fit(light, FitOptions(model)).transform, model).predict(targets)
+    rest = error_model(without, fit(without, FitOptions(model)).transform, model).predict(targets)
+    # only the count of coordinates differs
+    assert np.all(found < 2 * rest)
