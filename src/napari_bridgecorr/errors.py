@@ -52,6 +52,10 @@ class TransformError(BridgecorrError):
     """A transform that cannot be evaluated, inverted or understood."""
 
 
+class RefineError(BridgecorrError):
+    """Images that cannot be registered, or not as it was asked for."""
+
+
 class SessionError(BridgecorrError):
     """A session that cannot be replayed."""
 

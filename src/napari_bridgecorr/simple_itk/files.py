@@ -1,8 +1,4 @@
-"""The only file that imports SimpleITK: images, transforms and, later, refinement go through it.
-
-SimpleITK is imported when it is first asked for (it takes a third of a second). Its world is LPS in
-mm; :mod:`~napari_bridgecorr.geometry.anatomical` converts.
-"""
+"""Files that SimpleITK reads and writes. The world there is LPS in mm."""
 
 from __future__ import annotations
 
@@ -13,28 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .helper_process import Answer, HelperFault, serve
+from ..helper_process import Answer, HelperFault, serve
+from .library import fault_of, library
 
 # address space of the process that decodes DICOM files of at most half a GiB
 _HELPER_BYTES = 6 * 2**30
 
 ItkStep = NDArray[np.float64] | tuple[NDArray[Any], NDArray[np.float64]]
-
-
-def library() -> Any:
-    """The module SimpleITK, its warnings switched off."""
-    import SimpleITK
-
-    module: Any = SimpleITK  # it states no types
-    module.ProcessObject.SetGlobalWarningDisplay(False)
-    return module
-
-
-def fault_of(error: RuntimeError) -> str:
-    """What a SimpleITK error says, without the lines that name its C++ source."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    said = [line for line in lines if line and not line.startswith(("Exception thrown", "sitk::"))]
-    return said[-1] if said else "SimpleITK gave no reason"
 
 
 def read_dicom_array(path: Path) -> NDArray[Any]:
