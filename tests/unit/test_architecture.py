@@ -27,6 +27,7 @@ ONE_FILE_EACH = (
     "fsspec",
     "indexed_gzip",
     "h5py",
+    "distributed",
 )
 WINDOW = ("napari", "qtpy", "magicgui", "superqt", "PyQt5", "PyQt6", "PySide2", "PySide6")
 MOST_LINES = 450

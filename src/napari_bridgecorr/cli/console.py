@@ -37,6 +37,11 @@ class ConsoleProgress:
         if self._bar is not None:
             self._bar.update(steps)
 
+    def tell(self, line: str) -> None:
+        """One line that is no result, below the bar."""
+        self.close()
+        print(f"bridgecorr: {line}", file=sys.stderr, flush=True)
+
     def close(self) -> None:
         """End the current bar."""
         if self._bar is not None:

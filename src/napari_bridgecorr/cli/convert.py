@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .arguments import add_landmark_reading, add_placement, new_command
 from .console import ConsoleProgress, warn
+from .long_runs import add_long_run, long_run
 
 if TYPE_CHECKING:
     from .arguments import Commands
@@ -31,6 +32,7 @@ def add(commands: Commands) -> None:
     which.add_argument("--image", type=int, metavar="N", help="number of the image in the file")
     which.add_argument("--all", action="store_true", help="every image, to one .ome.zarr")
     add_placement(parser)
+    add_long_run(parser)
     add_landmark_reading(parser)
     _add_landmark_writing(parser)
     _add_transform_writing(parser)
@@ -104,12 +106,14 @@ def run(options: Namespace) -> int:
     from .opening import open_one, placement_of
 
     placement = placement_of(options)
+    progress = ConsoleProgress()
+    how = long_run(options, progress)
     if options.all:
         images = tuple(image.placed(placement) for image in open_images(options.path))
-        convert_all(images, options.out, ConsoleProgress())
+        convert_all(images, options.out, progress, how)
     else:
         name = options.path if options.image is None else f"{options.path}#{options.image}"
-        convert(open_one(name, placement), options.out, ConsoleProgress())
+        convert(open_one(name, placement), options.out, progress, how)
     print(f"wrote {options.out}")
     return 0
 

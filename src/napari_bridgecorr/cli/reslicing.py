@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .arguments import add_placement, new_command
 from .console import ConsoleProgress
+from .long_runs import add_long_run, long_run
 
 if TYPE_CHECKING:
     from ..geometry import Plane
@@ -107,6 +108,7 @@ def add(commands: Commands) -> None:
         help="a session that repeats this with `run`; OUT must lie in its folder",
     )
     add_placement(parser, "image-")
+    add_long_run(parser)
 
 
 def run(options: Namespace) -> int:
@@ -125,7 +127,9 @@ def run(options: Namespace) -> int:
         )
     plane = _plane(options)
     chosen = _options(options)
-    result = reslice_to_file(image, plane, options.out, chosen, ConsoleProgress())
+    progress = ConsoleProgress()
+    how = long_run(options, progress)
+    result = reslice_to_file(image, plane, options.out, chosen, progress, how)
     shape = " x ".join(str(n) for n in result.grid.shape)
     spacing = " x ".join(f"{v:.6g}" for v in result.grid.voxel_size_um)
     print(f"wrote {options.out} ({shape} voxels of {spacing} um)")

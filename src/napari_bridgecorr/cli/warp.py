@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .arguments import add_images, new_command, triple
 from .console import ConsoleProgress
+from .long_runs import add_long_run, long_run
 
 if TYPE_CHECKING:
     from .arguments import Commands
@@ -40,6 +41,22 @@ def add(commands: Commands) -> None:
         help="auto: the volume-weighted mean where a fixed voxel "
         "holds more than two moving ones, else linear (default)",
     )
+    parser.add_argument(
+        "--dtype",
+        choices=["float", "same"],
+        default="float",
+        help="float: float32, NaN outside the data (default); same: the moving image's own type, "
+        "rounded, for large outputs",
+    )
+    parser.add_argument(
+        "--outside",
+        type=float,
+        metavar="VALUE",
+        default=0.0,
+        help="what stands outside the data with --dtype same, whole numbers having no NaN "
+        "(default: 0)",
+    )
+    add_long_run(parser)
 
 
 def run(options: Namespace) -> int:
@@ -48,6 +65,7 @@ def run(options: Namespace) -> int:
     from .opening import registered
 
     fixed, moving, source = registered(options)
+    progress = ConsoleProgress()
     result = warp(
         fixed,
         moving,
@@ -57,7 +75,10 @@ def run(options: Namespace) -> int:
         time=options.time,
         spacing_um=options.spacing,
         interpolation=options.interpolation,
-        progress=ConsoleProgress(),
+        dtype=options.dtype,
+        outside=options.outside,
+        progress=progress,
+        run=long_run(options, progress),
     )
     shape = " x ".join(str(n) for n in result.grid.shape)
     print(f"wrote {options.out} ({shape} voxels, {result.metadata['interpolation']})")

@@ -30,7 +30,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         if temporary.is_dir():
-            _replace_folder(temporary, path)
+            replace_folder(temporary, path)
         else:
             if path.is_dir():
                 raise WriteError(path, "a folder of this name exists", "choose another name")
@@ -48,7 +48,14 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _replace_folder(temporary: Path, path: Path) -> None:
+def replace_folder(temporary: Path, path: Path) -> None:
+    """Put a finished folder in the place of `path`, where an image folder or nothing may stand.
+
+    Raises
+    ------
+    WriteError
+        If something else stands there.
+    """
     if not path.exists():
         temporary.rename(path)
         return

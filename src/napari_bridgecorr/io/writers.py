@@ -8,6 +8,7 @@ from pathlib import Path
 from ..errors import WriteError
 from ..image import SpatialImage
 from ..progress import Progress, Silent
+from .long_run import LongRun
 
 _ENDINGS = {
     ".ome.zarr": "zarr",
@@ -39,7 +40,10 @@ def check_image_path(path: Path) -> str:
 
 
 def write_images(
-    images: Sequence[SpatialImage], path: Path, progress: Progress | None = None
+    images: Sequence[SpatialImage],
+    path: Path,
+    progress: Progress | None = None,
+    run: LongRun | None = None,
 ) -> None:
     """Write every image of a file as one OME-Zarr (other formats hold one image).
 
@@ -52,11 +56,24 @@ def write_images(
         raise WriteError(path, "this format holds one image", "end the name in .ome.zarr")
     from .ome_zarr.write import write_collection
 
-    write_collection(images, path, progress or Silent())
+    write_collection(images, path, progress or Silent(), run)
 
 
-def write_image(image: SpatialImage, path: Path, progress: Progress | None = None) -> None:
+def write_image(
+    image: SpatialImage,
+    path: Path,
+    progress: Progress | None = None,
+    run: LongRun | None = None,
+) -> None:
     """Write an image in the format that the name's ending asks for, block by block.
+
+    Parameters
+    ----------
+    image : SpatialImage
+    path : Path
+    progress : Progress, optional
+    run : LongRun, optional
+        Which processes do it, and whether a killed run is gone on with (OME-Zarr only).
 
     Raises
     ------
@@ -64,11 +81,15 @@ def write_image(image: SpatialImage, path: Path, progress: Progress | None = Non
         If the ending is unknown or the file cannot be written.
     """
     kind = check_image_path(path)
+    if kind != "zarr" and run is not None and run.is_distributed:
+        raise WriteError(
+            path, "only OME-Zarr is written by several processes", "end the name in .ome.zarr"
+        )
     watched = progress or Silent()
     if kind == "zarr":
         from .ome_zarr.write import write_ome_zarr
 
-        write_ome_zarr(image, path, watched)
+        write_ome_zarr(image, path, watched, run)
     elif kind == "nifti":
         from .nifti import write_nifti
 

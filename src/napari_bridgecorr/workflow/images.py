@@ -5,35 +5,69 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..errors import GeometryError
 from ..image import SpatialImage
+from ..io.long_run import LongRun
 from ..io.writers import check_image_path, write_image, write_images
 from ..progress import Progress
 from ..resampling import resample
+from ..resampling.same_dtype import with_dtype
 from ..transform import Transform
+from .work import grid_state, image_state, transform_state, with_work
+
+DTYPES = ("float", "same")
 
 
-def convert(image: SpatialImage, out: Path, progress: Progress | None = None) -> None:
+def convert(
+    image: SpatialImage,
+    out: Path,
+    progress: Progress | None = None,
+    run: LongRun | None = None,
+) -> None:
     """Write `image` to `out` (.ome.zarr, .nii.gz, .nii, .ome.tif), pixels and place unchanged.
+
+    Parameters
+    ----------
+    image : SpatialImage
+    out : Path
+    progress : Progress, optional
+    run : LongRun, optional
+        As for :func:`warp`.
 
     Raises
     ------
     WriteError
         If the name's ending is unknown or the file cannot be written.
     """
-    write_image(image, out, progress)
+    if run is not None:
+        run = with_work(run, **{"the image": image_state(image)})
+    write_image(image, out, progress, run)
 
 
 def convert_all(
-    images: Sequence[SpatialImage], out: Path, progress: Progress | None = None
+    images: Sequence[SpatialImage],
+    out: Path,
+    progress: Progress | None = None,
+    run: LongRun | None = None,
 ) -> None:
     """Write every image of a file to one OME-Zarr `out`, pixels, places and roles unchanged.
+
+    Parameters
+    ----------
+    images : sequence of SpatialImage
+    out : Path
+    progress : Progress, optional
+    run : LongRun, optional
+        As for :func:`warp`.
 
     Raises
     ------
     WriteError
         If `out` does not end in .ome.zarr or .zarr, or cannot be written.
     """
-    write_images(images, out, progress)
+    if run is not None:
+        run = with_work(run, **{"the images": [image_state(image) for image in images]})
+    write_images(images, out, progress, run)
 
 
 def warp(
@@ -46,7 +80,10 @@ def warp(
     time: int | None = None,
     spacing_um: tuple[float, float, float] | None = None,
     interpolation: str = "auto",
+    dtype: str = "float",
+    outside: float = 0,
     progress: Progress | None = None,
+    run: LongRun | None = None,
 ) -> SpatialImage:
     """Resample `moving` on the grid of `fixed` and write it.
 
@@ -67,7 +104,16 @@ def warp(
         Sample the fixed image's extent at this spacing (z, y, x) instead.
     interpolation : {"auto", "linear", "mean", "nearest"}
         See :class:`~napari_bridgecorr.resampling.PullSampler`.
+    dtype : {"float", "same"}
+        ``float``: float32 (float64 where float32 would lose digits), NaN outside the data.
+        ``same``: the moving image's own type, integers rounded.
+    outside : float
+        With ``same``: what stands outside the data, where the type has no NaN.
     progress : Progress, optional
+    run : LongRun, optional
+        OME-Zarr only: which processes do it; a run that was killed is gone on with when the same
+        is asked for again, and what is finished is kept when it is cancelled. By default threads
+        of this process do it and nothing is kept.
 
     Returns
     -------
@@ -80,6 +126,8 @@ def warp(
     """
     check_image_path(out)
     grid = fixed.grid if spacing_um is None else fixed.grid.at_spacing(spacing_um)
+    if dtype not in DTYPES:
+        raise GeometryError(f"the type of voxels is one of {', '.join(DTYPES)}, not {dtype!r}")
     result = resample(
         moving,
         transform,
@@ -88,5 +136,18 @@ def warp(
         channels=None if channel is None else [moving.channel_index(channel)],
         times=None if time is None else [time],
     )
-    write_image(result, out, progress)
+    if dtype == "same":
+        result = with_dtype(result, moving.dtype, outside)
+    if run is not None:
+        options = {"channel": channel, "time": time, "interpolation": interpolation}
+        run = with_work(
+            run,
+            **{
+                "the moving image": image_state(moving),
+                "the transform": transform_state(transform),
+                "the grid": grid_state(grid),
+                "options": {**options, "dtype": dtype, "outside": outside},
+            },
+        )
+    write_image(result, out, progress, run)
     return result

@@ -18,10 +18,12 @@ from ..io.landmark_files import (
     read_points,
     read_points_file,
 )
+from ..io.long_run import LongRun
 from ..io.writers import check_image_path, write_image
 from ..progress import Progress
 from ..resampling import reslice, reslice_slabs
 from ..session import ImageRef, Output, Session, fingerprint
+from .work import image_state, with_work
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def reslice_to_file(
     out: Path,
     options: ResliceOptions | None = None,
     progress: Progress | None = None,
+    run: LongRun | None = None,
 ) -> SpatialImage:
     """Reslice all channels and times of an image along a plane and write them.
 
@@ -83,6 +86,8 @@ def reslice_to_file(
         ``.ome.zarr``, ``.nii.gz``, ``.nii`` or ``.ome.tif``.
     options : ResliceOptions, optional
     progress : Progress, optional
+    run : LongRun, optional
+        As for :func:`~napari_bridgecorr.workflow.images.warp`.
 
     Returns
     -------
@@ -95,7 +100,16 @@ def reslice_to_file(
     """
     check_image_path(out)
     result = resliced(image, plane, options)
-    write_image(result, out, progress)
+    if run is not None:
+        run = with_work(
+            run,
+            **{
+                "the image": image_state(image),
+                "the plane": plane.to_dict(),
+                "options": asdict(options or ResliceOptions()),
+            },
+        )
+    write_image(result, out, progress, run)
     return result
 
 

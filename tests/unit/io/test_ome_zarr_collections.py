@@ -29,7 +29,7 @@ from napari_bridgecorr.errors import ReadError, WriteError
 from napari_bridgecorr.geometry import Grid
 from napari_bridgecorr.image import Channel, Source, SpatialImage
 from napari_bridgecorr.io.ome_zarr import OmeZarrReader, write_collection, write_ome_zarr
-from napari_bridgecorr.io.ome_zarr import write as ome_zarr_write
+from napari_bridgecorr.io.ome_zarr import layout as ome_zarr_layout
 from napari_bridgecorr.io.ome_zarr.bounds import Overflowing, check_unpacked
 from napari_bridgecorr.io.ome_zarr.files import LocalFiles, ZippedFiles
 from napari_bridgecorr.io.registry import open_image, open_images, parse_image_path
@@ -198,8 +198,8 @@ def test_every_field_of_a_plate_is_listed(tmp_path: Path) -> None:
 
 
 def test_only_the_inner_chunks_that_are_wanted_are_read(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(ome_zarr_write, "_VOLUME_CHUNK", (4, 32, 32))
-    monkeypatch.setattr(ome_zarr_write, "_MOST_FILES", 4)
+    monkeypatch.setattr(ome_zarr_layout, "VOLUME_CHUNK", (4, 32, 32))
+    monkeypatch.setattr(ome_zarr_layout, "MOST_FILES", 4)
     image = an_image((1, 32, 128, 128))
     write_ome_zarr(image, tmp_path / "a.zarr")
     (back,) = read(tmp_path / "a.zarr")
@@ -350,8 +350,8 @@ def served(tmp_path: Path) -> Iterator[str]:
 
 def test_an_image_on_a_server(tmp_path: Path, served: str, monkeypatch) -> None:
     pytest.importorskip("aiohttp")
-    monkeypatch.setattr(ome_zarr_write, "_VOLUME_CHUNK", (4, 32, 32))
-    monkeypatch.setattr(ome_zarr_write, "_MOST_FILES", 4)
+    monkeypatch.setattr(ome_zarr_layout, "VOLUME_CHUNK", (4, 32, 32))
+    monkeypatch.setattr(ome_zarr_layout, "MOST_FILES", 4)
     image = an_image((1, 8, 128, 128), name="brain")
     write_ome_zarr(image, tmp_path / "a.ome.zarr")
     (back,) = open_images(f"{served}/a.ome.zarr")

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from zarr.codecs.sharding import ShardingCodec
 from zarr.storage import StorePath
 
 from ...errors import one_line
+from ...versions import library_versions
 from .bounds import COMPRESSORS, check_codecs, check_unpacked
 from .files import Folder, Unreadable
 
@@ -372,3 +374,16 @@ def create_array(
         zarr_format=3,
         config={"write_empty_chunks": True},
     )
+
+
+def open_written(folder: Path) -> Any:
+    """Open an array of :func:`create_array` again, to write to it or read from it."""
+    return zarr.open_array(str(folder), mode="r+", config={"write_empty_chunks": True})
+
+
+def writing_versions() -> dict[str, str]:
+    """Versions of what determines the bytes of a file, besides the pixels."""
+    return {
+        **library_versions(),
+        **{name: version(name) for name in ("zarr", "numcodecs")},
+    }

@@ -183,11 +183,19 @@ def _image(
             axes="".join(a for a in AXES if a in multiscale.axes),
             role=next((r for r in _ROLES if r == exact.get("role")), "image"),
         ),
-        metadata={"is_label": True} if exact.get("is_label") is True else {},
+        metadata=_own_metadata(exact),
         voxel_size_known=known,
         time_step_s=multiscale.time_step_s,
         warnings=tuple(warnings),
     )
+
+
+def _own_metadata(exact: Mapping[str, Any]) -> dict[str, Any]:
+    """What our writer states besides."""
+    found: dict[str, Any] = {"is_label": True} if exact.get("is_label") is True else {}
+    if isinstance(exact.get("outside_value"), int):
+        found["outside_value"] = exact["outside_value"]
+    return found
 
 
 def _is_black(opening: Opening, coarsest: StoredArray) -> bool:

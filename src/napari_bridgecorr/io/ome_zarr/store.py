@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ReadError, one_line
+from ..decoded import read_decoded
 from ..lazy import lazily, read_indexed
 from .files import Folder, Unreadable, folder_at
 from .library import (
@@ -27,6 +28,7 @@ from .library import (
     create_array,
     create_group,
     n_chunks,
+    open_written,
     write_attributes,
     zarr_array,
 )
@@ -38,6 +40,7 @@ __all__ = [
     "create_array",
     "create_group",
     "open_stored",
+    "open_written",
     "read_whole",
     "write_attributes",
 ]
@@ -150,6 +153,18 @@ class StoredArray:
 
     def read(self, starts: tuple[int, ...], stops: tuple[int, ...]) -> NDArray[Any]:
         """The box ``starts <= index < stops`` of (t, c, z, y, x)."""
+        return read_decoded(
+            self._identity, self.shape, self.chunks, self.dtype, (starts, stops), self._decode
+        )
+
+    @cached_property
+    def _identity(self) -> str:
+        """Says which data these are: the file and its state."""
+        state = self.folder.files.state(self.folder.file_key(self._document_name))
+        place = f"{self.folder.files!r}:{self.folder.key}"
+        return f"{place}:{state}:{self.axes}:{self.shape}"
+
+    def _decode(self, starts: tuple[int, ...], stops: tuple[int, ...]) -> NDArray[Any]:
         wanted = [slice(a, b) for a, b in zip(starts, stops, strict=True)]
         try:
             found = np.asarray(self.array[tuple(wanted["tczyx".index(a)] for a in self.axes)])
@@ -166,9 +181,7 @@ class StoredArray:
 
     def lazily(self) -> Any:
         """Dask array of it, chunked as stored; tiny chunks are read several at a time."""
-        state = self.folder.files.state(self.folder.file_key(self._document_name))
-        place = f"{self.folder.files!r}:{self.folder.key}"
-        return lazily(self, self.blocks, f"{place}:{state}:{self.axes}:{self.shape}")
+        return lazily(self, self.blocks, self._identity)
 
     @cached_property
     def blocks(self) -> list[int]:

@@ -1,0 +1,265 @@
+"""The only file that talks to dask.distributed: a local cluster or a running one.
+
+Tasks are named by a module's function and plain values: what they need lies in files that every
+worker sees. Processes die, machines vanish and versions differ: each becomes one clear line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from ..errors import BridgecorrError, WriteError, one_line
+from ..versions import library_versions
+from .long_run import LongRun
+
+# one core each: the libraries that would start threads of their own
+_ONE_CORE = dict.fromkeys(
+    (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "NUMBA_NUM_THREADS",
+        "DASK_NUM_WORKERS",
+        "ZARR_THREADING__MAX_WORKERS",
+    ),
+    "1",
+)
+_SECONDS_TO_CONNECT = 30
+# tasks beyond those that run, so that no worker waits for the next one
+_AHEAD = 1
+
+
+class Cluster:
+    """Processes that do tasks.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    path : Path
+        The output, for messages.
+    """
+
+    def __init__(self, client: Any, path: Path) -> None:
+        self._client = client
+        self._path = path
+
+    def run(
+        self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]
+    ) -> Generator[tuple[int, Any], None, None]:
+        """Call ``function(*task)`` of every task on some worker.
+
+        Closing the generator cancels what has not begun.
+
+        Yields
+        ------
+        int, result
+            Number of the task, in the order in which they end.
+
+        Raises
+        ------
+        WriteError
+            If a worker dies again and again, or the scheduler is lost.
+        """
+        from distributed import CancelledError, as_completed
+
+        waiting = iter(enumerate(tasks))
+        running: dict[Any, int] = {}
+        arriving = as_completed(loop=self._client.loop)
+
+        def submit(n: int) -> None:
+            for number, task in islice(waiting, n):
+                future = self._client.submit(function, *task, pure=False, priority=-number)
+                running[future] = number
+                arriving.add(future)
+
+        try:
+            submit(self._n_cores() * (1 + _AHEAD))
+            for future in arriving:
+                number = running.pop(future)
+                result = self._result(future)
+                # one comes for one that goes; more where workers have joined
+                submit(max(0, self._n_cores() * (1 + _AHEAD) - len(running)))
+                yield number, result
+        except CancelledError as error:
+            raise self._lost() from error
+        finally:
+            with contextlib.suppress(OSError, CancelledError, TimeoutError):
+                self._client.cancel(list(running), force=True)
+
+    def _n_cores(self) -> int:
+        try:
+            threads: dict[str, int] = self._client.nthreads()
+            return max(1, sum(threads.values()))
+        except OSError as error:
+            raise self._lost() from error
+
+    def _result(self, future: Any) -> Any:
+        from distributed import KilledWorker
+
+        try:
+            return future.result()
+        except BridgecorrError:
+            raise
+        except KilledWorker as error:
+            raise WriteError(
+                self._path,
+                "a worker process died again and again over the same block (killed, or out of "
+                "memory)",
+                "take fewer --workers; what is finished is kept: run the same again to go on",
+            ) from error
+        except (ImportError, AttributeError) as error:
+            raise WriteError(
+                self._path,
+                f"a worker cannot do the work ({one_line(error)})",
+                "install the same version of napari-bridgecorr on every worker",
+            ) from error
+
+    def _lost(self) -> WriteError:
+        return WriteError(
+            self._path,
+            "the cluster was lost while it worked",
+            "what is finished is kept: start the cluster and run the same again to go on",
+        )
+
+
+@contextmanager
+def cluster(run: LongRun, path: Path, shared: Path) -> Iterator[Cluster]:
+    """Start the workers, or find the cluster, that `run` asks for.
+
+    Parameters
+    ----------
+    run : LongRun
+    path : Path
+        The output, for messages.
+    shared : Path
+        A folder that every worker has to see.
+
+    Raises
+    ------
+    WriteError
+        If they cannot be had, see another folder, or have other versions.
+    """
+    with _quiet(), contextlib.ExitStack() as stack:
+        if run.workers:
+            client = stack.enter_context(_local(run.workers, path))
+        else:
+            client = stack.enter_context(_running(run.scheduler, path))
+            _check_workers(client, run.scheduler, path, shared)
+        yield Cluster(client, path)
+
+
+@contextmanager
+def _local(n_workers: int, path: Path) -> Iterator[Any]:
+    if multiprocessing.parent_process() is not None and _is_starting():
+        # a script that starts workers when it is imported, imported by such a worker
+        raise WriteError(
+            path,
+            "workers cannot be started while a script is imported",
+            "put the call under  if __name__ == '__main__':",
+        )
+    import dask
+    from distributed import Client, LocalCluster
+
+    settings = {
+        "distributed.nanny.pre-spawn-environ": _ONE_CORE,
+        "distributed.worker.multiprocessing-method": "spawn",
+        "distributed.comm.timeouts.connect": _SECONDS_TO_CONNECT,
+    }
+    with dask.config.set(settings):
+        try:
+            started = LocalCluster(
+                n_workers=n_workers,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=0,
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+                host="127.0.0.1",
+            )
+        except (RuntimeError, OSError, TimeoutError) as error:
+            raise WriteError(
+                path, f"no workers could be started ({one_line(error)})", "leave out --workers"
+            ) from error
+        try:
+            with Client(started, set_as_default=False) as client:
+                yield client
+        finally:
+            started.close(timeout=10)
+
+
+def _is_starting() -> bool:
+    """Whether this process is still being started by another one."""
+    return bool(getattr(multiprocessing.current_process(), "_inheriting", False))
+
+
+@contextmanager
+def _running(address: str, path: Path) -> Iterator[Any]:
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise WriteError(
+            path,
+            f"no scheduler answers at {address}",
+            "check the address, or give --workers N instead",
+        ) from error
+    try:
+        yield client
+    finally:
+        with contextlib.suppress(OSError, TimeoutError):
+            client.close(timeout=10)
+
+
+def _check_workers(client: Any, address: str, path: Path, shared: Path) -> None:
+    try:
+        client.wait_for_workers(1, timeout=_SECONDS_TO_CONNECT)
+    except TimeoutError as error:
+        raise WriteError(
+            path, f"the scheduler at {address} has no workers", "start some workers for it"
+        ) from error
+    try:
+        found = client.run(_seen_by_worker, str(shared))
+    except (ImportError, AttributeError) as error:
+        raise WriteError(
+            path,
+            f"a worker of {address} has no napari-bridgecorr of this version ({one_line(error)})",
+            "install the same version on every worker",
+        ) from error
+    ours = library_versions()
+    for worker, (versions, sees) in found.items():
+        other = [
+            f"{k} {versions.get(k)} and not {v}" for k, v in ours.items() if versions.get(k) != v
+        ]
+        if other:
+            raise WriteError(
+                path, f"the worker {worker} has {other[0]}", "install the same on every worker"
+            )
+        if not sees:
+            raise WriteError(
+                path, f"the worker {worker} does not see its folder", "write to a shared folder"
+            )
+
+
+def _seen_by_worker(folder: str) -> tuple[dict[str, str], bool]:
+    return library_versions(), os.access(folder, os.W_OK)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the pages that distributed logs when a process dies: errors are told by us."""
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
