@@ -275,3 +275,14 @@ def test_an_affine_by_two_levels_equals_means_of_the_whole(moving, tmp_path):
     for number, factors in enumerate(steps, start=1):
         level = mean_downsample(level, factors)
         assert np.array_equal(back.levels[number].compute(scheduler="sync"), level)
+
+
+def test_blocks_of_zeros_are_written_and_recorded(tmp_path):
+    """An absent chunk would mean a damaged copy."""
+    shape, out = (16, 70, 70), tmp_path / "out.ome.zarr"
+    data = da.zeros((1, 1, *shape), chunks=(1, 1, 8, 35, 35), dtype=np.uint8)
+    source = Source(Path("made"), "made", axes="zyx")
+    image = SpatialImage((data,), (Grid(shape, np.eye(4)),), (Channel("a"),), source)
+    write_image(image, out, None, LongRun({"n": 1}))
+    n_chunks = 2 * 3 * 3
+    assert sum(p.is_file() for p in (out / "0" / "c").rglob("*")) == n_chunks

@@ -378,7 +378,9 @@ def create_array(
 
 def open_written(folder: Path) -> Any:
     """Open an array of :func:`create_array` again, to write to it or read from it."""
-    return zarr.open_array(str(folder), mode="r+", config={"write_empty_chunks": True})
+    # an array that is opened takes no settings of its own
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        return zarr.open_array(str(folder), mode="r+")
 
 
 def writing_versions() -> dict[str, str]:
