@@ -20,10 +20,10 @@ from napari_bridgecorr.io.registry import open_image
 from napari_bridgecorr.io.writers import write_image
 from napari_bridgecorr.resampling import reslice
 from napari_bridgecorr.session import ImageRef, Output, load_session, save_session
+from napari_bridgecorr.workflow.planes import plane_through_file
 from napari_bridgecorr.workflow.replay import run_session
 from napari_bridgecorr.workflow.reslice import (
     ResliceOptions,
-    plane_through_file,
     reslice_output,
     reslice_session,
     resliced,

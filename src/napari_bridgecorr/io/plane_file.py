@@ -23,9 +23,7 @@ def read_plane(path: Path) -> Plane:
     try:
         return Plane.from_dict(document)
     except GeometryError as error:
-        raise ReadError(
-            path, str(error), "write it with `bridgecorr reslice --write-plane`"
-        ) from error
+        raise ReadError(path, str(error), "write it with `bridgecorr plane`") from error
 
 
 def write_plane(plane: Plane, path: Path) -> None:

@@ -7,17 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..errors import GeometryError, ReadError
 from ..geometry import Plane
 from ..image import SpatialImage
-from ..io.landmark_files import (
-    LandmarkFileOptions,
-    landmark_format_of,
-    read_points,
-    read_points_file,
-)
 from ..io.long_run import LongRun
 from ..io.writers import check_image_path, write_image
 from ..progress import Progress
@@ -141,28 +133,6 @@ def resliced(
         with_coverage=chosen.coverage,
         least_coverage=chosen.least_coverage,
     )
-
-
-def plane_through_file(path: Path, reading: LandmarkFileOptions | None = None) -> Plane:
-    """The plane through the points of a file of any format (disabled points left out).
-
-    Raises
-    ------
-    ReadError
-        If the file cannot be read.
-    GeometryError
-        If its points determine no plane.
-    """
-    if landmark_format_of(path) in (None, "points_csv") and not (reading and reading.columns):
-        points = read_points(path).points_um
-    else:
-        found = read_points_file(path, reading).points
-        placed = [p.position_um for p in found if p.enabled and p.position_um is not None]
-        points = np.array(placed, dtype=np.float64).reshape(-1, 3)
-    try:
-        return Plane.through_points(points)
-    except GeometryError as error:
-        raise GeometryError(f"{path}: {error}") from error
 
 
 def reslice_output(
