@@ -21,6 +21,7 @@ MODEL_NAMES = {
     "similarity": "Similarity",
     "affine": "Affine",
     "tps": "Thin-plate spline",
+    "gp": "Gaussian process",
 }
 NOT_ACCURACY = (
     "A residual is not accuracy: it says how closely the transform passes the points it was made "
@@ -141,7 +142,7 @@ def for_the_window(text: str) -> str:
 
 def _model(name: str) -> str:
     article = "an " if name == "affine" else "a "
-    suffix = "" if name in ("translation", "tps") else " transform"
+    suffix = "" if name in ("translation", "tps", "gp") else " transform"
     return article + MODEL_NAMES[name].lower() + suffix
 
 

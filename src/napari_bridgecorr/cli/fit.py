@@ -41,7 +41,11 @@ def add(commands: Commands) -> None:
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--model", default="tps", choices=["translation", "rigid", "similarity", "affine", "tps"]
+        "--model",
+        default="tps",
+        choices=["translation", "rigid", "similarity", "affine", "tps", "gp", "auto"],
+        help="tps: thin-plate spline (default); gp: Gaussian process (kriging), the landmarks tell "
+        "how smooth it is; auto (recommended): the model that predicts left-out landmarks best",
     )
     parser.add_argument(
         "--smoothing",
@@ -143,7 +147,7 @@ def _held_out_text(found: HeldOutErrors) -> str:
 
 
 def _fit_json(result: Fit, left_out: HeldOutErrors | None) -> dict[str, object]:
-    from ..fitting import leave_one_out
+    from ..fitting import leave_one_out, prior_facts
 
     diagnostics = result.diagnostics.to_dict()
     return {
@@ -151,6 +155,8 @@ def _fit_json(result: Fit, left_out: HeldOutErrors | None) -> dict[str, object]:
         "n": diagnostics.pop("n"),
         "smoothing": result.smoothing_um,
         "options": asdict(result.options),
+        "prior": prior_facts(result),
+        "compared": [asdict(s) for s in result.comparison],
         "suspects": [asdict(s) for s in result.suspects],
         "left_out": list(result.left_out),
         **diagnostics,
@@ -162,11 +168,25 @@ def _fit_json(result: Fit, left_out: HeldOutErrors | None) -> dict[str, object]:
 
 def fit_text(result: Fit) -> str:
     """A fit in one line."""
+    from ..fitting import prior_facts
+
     d = result.diagnostics
+    prior = prior_facts(result)
     unit = "um" if result.options.dimensions == 3 else "um^2"
     smoothing = "" if result.smoothing_um is None else f", lambda {result.smoothing_um:.4g} {unit}"
+    if prior is not None:
+        lengths = " x ".join(f"{v:.0f}" for v in prior["lengths_um"])
+        smoothing = (
+            f", {prior['kernel']}, deformation alike over {lengths} um (z, y, x), landmarks "
+            f"placed to {prior['landmark_sd_um']:.2g} um"
+        )
+    compared = ""
+    if result.comparison:
+        scores = ", ".join(f"{s.model} {s.mean_um:.1f}" for s in result.comparison)
+        compared = f"\nmean error of left-out landmarks in um: {scores}"
     return (
         f"{result.options.model}{smoothing}: {len(d.ids)} landmarks, leave-one-out error "
         f"RMS {d.loo_rms_um:.1f} um, median {d.loo_median_um:.1f} um "
         f"(residual RMS {d.residual_rms_um:.1f} um, which is not the accuracy elsewhere)"
+        f"{compared}"
     )

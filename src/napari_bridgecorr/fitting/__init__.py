@@ -4,10 +4,11 @@ from .checks import MODELS
 from .diagnostics import FitDiagnostics, FoldingCheck
 from .error_model import CheckErrorModel, ErrorModel, error_model
 from .error_summary import ErrorSummary, summarise
-from .fit import Fit, fit
+from .fit import Fit, fit, prior_facts
 from .held_out import HeldOutErrors, k_fold, leave_one_out
 from .options import FitOptions, parse_smoothing
 from .robust import Suspect
+from .selection import ModelScore, compare_models
 
 __all__ = [
     "MODELS",
@@ -19,11 +20,14 @@ __all__ = [
     "FitOptions",
     "FoldingCheck",
     "HeldOutErrors",
+    "ModelScore",
     "Suspect",
+    "compare_models",
     "error_model",
     "fit",
     "k_fold",
     "leave_one_out",
     "parse_smoothing",
+    "prior_facts",
     "summarise",
 ]

@@ -10,15 +10,15 @@ from ..landmarks import LandmarkPairs
 
 FloatArray = NDArray[np.float64]
 
-MODELS = ("translation", "rigid", "similarity", "affine", "tps")
+MODELS = ("translation", "rigid", "similarity", "affine", "tps", "gp")
 
 # pairs needed, by model and dimensions
 _MINIMUM = {
-    3: {"translation": 1, "rigid": 3, "similarity": 3, "affine": 4, "tps": 5},
-    2: {"translation": 1, "rigid": 2, "similarity": 2, "affine": 3, "tps": 4},
+    3: {"translation": 1, "rigid": 3, "similarity": 3, "affine": 4, "tps": 5, "gp": 6},
+    2: {"translation": 1, "rigid": 2, "similarity": 2, "affine": 3, "tps": 4, "gp": 5},
 }
 # rank that the fixed landmarks' scatter must have
-_RANK = {"translation": 0, "rigid": 2, "similarity": 2, "affine": 3, "tps": 3}
+_RANK = {"translation": 0, "rigid": 2, "similarity": 2, "affine": 3, "tps": 3, "gp": 3}
 
 # thinner than this fraction of its length, a cloud of points counts as flat: clicks are no better
 _FLATNESS = 1e-3
@@ -54,6 +54,7 @@ def check_pairs(pairs: LandmarkPairs, model: str, dimensions: int) -> None:
 
 def _simpler(model: str) -> str:
     return {
+        "gp": ", or use --model tps",
         "tps": ", or use --model affine",
         "affine": ", or use --model rigid",
         "similarity": ", or use --model translation",

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import FitError, GeometryError
 from ..landmarks import LandmarkPairs
-from ..transform import Transform
+from ..transform import InvertedTransform, KernelMap, Transform
 from .checks import check_pairs
 from .diagnostics import FitDiagnostics, check_folding
+from .evidence import KERNELS, Evidence
 from .noise import ISOTROPIC, NoiseShape
 from .options import FitOptions, check_options
 from .robust import FEWEST, Suspect, find_suspects
 from .solution import Solution, solve, swapped
+
+if TYPE_CHECKING:
+    from .selection import ModelScore
 
 # beyond this the coordinates in the solution have fewer than six correct digits
 _WARN_CONDITION = 1e10
@@ -29,7 +34,7 @@ class Fit:
     ----------
     transform : Transform
     options : FitOptions
-        As asked for.
+        As asked for; for "auto", with the model that was chosen.
     smoothing_um : float or None
         lambda used (``tps`` only).
     pairs : LandmarkPairs
@@ -44,6 +49,10 @@ class Fit:
         Ids of those that were left out of the fit for it.
     noise : NoiseShape
         Of the residuals of the map that was fitted.
+    evidence : Evidence or None
+        What the landmarks say of the prior (``gp`` only).
+    comparison : tuple of ModelScore
+        How well each model predicts left-out landmarks (``auto`` only), the best first.
     """
 
     transform: Transform
@@ -55,6 +64,8 @@ class Fit:
     suspects: tuple[Suspect, ...] = ()
     left_out: tuple[str, ...] = ()
     noise: NoiseShape = ISOTROPIC
+    evidence: Evidence | None = None
+    comparison: tuple[ModelScore, ...] = ()
 
 
 def fit(pairs: LandmarkPairs, options: FitOptions | None = None) -> Fit:
@@ -82,13 +93,43 @@ def fit(pairs: LandmarkPairs, options: FitOptions | None = None) -> Fit:
     """
     options = options or FitOptions()
     check_options(options)
+    comparison: tuple[ModelScore, ...] = ()
+    if options.model == "auto":
+        from .selection import compare_models  # it fits, too
+
+        check_pairs(pairs, "translation", options.dimensions)
+        comparison = compare_models(pairs, options)
+        options = replace(options, model=comparison[0].model)
     check_pairs(pairs, options.model, options.dimensions)
     try:
-        return _fit(pairs, options)
+        return replace(_fit(pairs, options), comparison=comparison)
     except (GeometryError, np.linalg.LinAlgError) as error:
         raise FitError(
             f"the landmarks do not determine {options.model} ({error}): check for misplaced pairs"
         ) from error
+
+
+def prior_facts(result: Fit) -> dict[str, Any] | None:
+    """What a ``gp`` fit found of the deformation and the landmarks, as plain values; else None.
+
+    ``deformation_sd_um`` is that of one component about the affine trend, ``landmark_sd_um`` the
+    standard deviation of a landmark of weight 1 along one axis.
+    """
+    transform = result.transform
+    spline = transform.forward if isinstance(transform, InvertedTransform) else transform
+    if result.evidence is None or not isinstance(spline, KernelMap):
+        return None
+    variance = result.evidence.variance_um2
+    return {
+        "kernel": spline.kernel,
+        "lengths_um": spline.lengths_um[3 - spline.dimensions :].tolist(),
+        "deformation_sd_um": float(np.sqrt(variance)),
+        "landmark_sd_um": float(np.sqrt(variance * spline.smoothing)),
+        "share_of_likelihood": {
+            kernel: sum(c.weight for c in result.evidence.candidates if c.prior.kernel == kernel)
+            for kernel in KERNELS
+        },
+    }
 
 
 def _fit(pairs: LandmarkPairs, options: FitOptions) -> Fit:
@@ -118,6 +159,7 @@ def _fit(pairs: LandmarkPairs, options: FitOptions) -> Fit:
         suspects,
         left_out,
         solution.noise,
+        solution.evidence,
     )
 
 

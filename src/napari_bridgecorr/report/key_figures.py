@@ -14,7 +14,7 @@ from .html import Card
 
 FloatArray = NDArray[np.float64]
 
-_MODELS = {"tps": "thin-plate spline"}
+_MODELS = {"tps": "thin-plate spline", "gp": "Gaussian process"}
 
 
 @dataclass(frozen=True, eq=False)

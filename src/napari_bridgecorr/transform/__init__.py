@@ -5,6 +5,7 @@ from .base import Chain, InvertedTransform, Transform
 from .codecs import transform_from_dict
 from .field import DisplacementField
 from .graph import Edge, LoopClosure, Route, TransformGraph
+from .kernel_map import KernelMap
 from .section import SectionPlacement
 from .simplify import simplified
 from .thin_plate import ThinPlateSpline
@@ -15,6 +16,7 @@ __all__ = [
     "DisplacementField",
     "Edge",
     "InvertedTransform",
+    "KernelMap",
     "LoopClosure",
     "Route",
     "SectionPlacement",

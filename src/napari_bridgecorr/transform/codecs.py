@@ -9,6 +9,7 @@ from ..geometry import Plane
 from .affine import Affine
 from .base import Chain, Transform
 from .field import DisplacementField
+from .kernel_map import KernelMap
 from .section import SectionPlacement
 from .thin_plate import ThinPlateSpline
 
@@ -46,8 +47,10 @@ def transform_from_dict(values: Any, _depth: int = 0) -> Transform:
     raise TransformError(f"the transform type {kind!r} is not one of {known}")
 
 
-_SIMPLE_TYPES: dict[str, type[Affine] | type[ThinPlateSpline] | type[DisplacementField]] = {
+_Simple = type[Affine] | type[ThinPlateSpline] | type[KernelMap] | type[DisplacementField]
+_SIMPLE_TYPES: dict[str, _Simple] = {
     "affine": Affine,
+    "kernel_map": KernelMap,
     "thin_plate_spline": ThinPlateSpline,
     "displacement_field": DisplacementField,
 }

@@ -20,6 +20,7 @@ from .affine import Affine
 from .base import Chain, InvertedTransform, Transform
 from .cells import SplineCells
 from .field import DisplacementField
+from .kernel_map import KernelMap
 from .thin_plate import ThinPlateSpline
 
 FloatArray = NDArray[np.float64]
@@ -168,9 +169,11 @@ def _steps(transform: Transform) -> list[Transform]:
 def _marks(bent: _Bent | None) -> FloatArray:
     """Where the map is sharpest, as far as is known: the landmarks, in the field's own space."""
     core = None if bent is None else bent.core
-    if isinstance(core, ThinPlateSpline):
+    if isinstance(core, ThinPlateSpline | KernelMap):
         marks = core.fixed_um
-    elif isinstance(core, InvertedTransform) and isinstance(core.forward, ThinPlateSpline):
+    elif isinstance(core, InvertedTransform) and isinstance(
+        core.forward, ThinPlateSpline | KernelMap
+    ):
         marks = core.forward.map(core.forward.fixed_um)
     else:
         return np.empty((0, 3))

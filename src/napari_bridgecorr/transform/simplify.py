@@ -7,6 +7,7 @@ import numpy as np
 from .affine import Affine
 from .base import Chain, InvertedTransform, Transform
 from .field import DisplacementField
+from .kernel_map import KernelMap
 from .section import SectionPlacement
 from .thin_plate import ThinPlateSpline
 
@@ -75,6 +76,8 @@ def are_same(a: Transform, b: Transform) -> bool:
             and np.array_equal(a.weights_um, b.weights_um)
             and np.array_equal(a.polynomial_um, b.polynomial_um)
         )
+    if isinstance(a, KernelMap) and isinstance(b, KernelMap):
+        return a.to_dict() == b.to_dict()
     if isinstance(a, Chain) and isinstance(b, Chain):
         first, second = steps_of(a), steps_of(b)
         return len(first) == len(second) and all(map(are_same, first, second))
@@ -100,9 +103,9 @@ def _append(kept: list[Transform], step: Transform) -> None:
 def _cancel(a: Transform, b: Transform) -> bool:
     """Whether `b` leads back where `a` came from, and both are defined everywhere."""
     if isinstance(b, InvertedTransform):
-        return isinstance(a, ThinPlateSpline) and are_same(a, b.forward)
+        return isinstance(a, ThinPlateSpline | KernelMap) and are_same(a, b.forward)
     if isinstance(a, InvertedTransform):
-        return isinstance(b, ThinPlateSpline) and are_same(a.forward, b)
+        return isinstance(b, ThinPlateSpline | KernelMap) and are_same(a.forward, b)
     return False
 
 

@@ -48,12 +48,12 @@ class ThinPlateSpline(Transform):
         smoothing_um: float = 0.0,
         dimensions: int = 3,
     ) -> None:
-        self.fixed_um = _frozen(fixed_um, (None, 3))
+        self.fixed_um = frozen(fixed_um, (None, 3))
         n = len(self.fixed_um)
-        self.moving_um = _frozen(moving_um, (n, 3))
-        self.weights_um = _frozen(weights_um, (n, 3))
-        self.polynomial_um = _frozen(polynomial_um, (3, 4))
-        self.centre_um = _frozen(centre_um, (3,))
+        self.moving_um = frozen(moving_um, (n, 3))
+        self.weights_um = frozen(weights_um, (n, 3))
+        self.polynomial_um = frozen(polynomial_um, (3, 4))
+        self.centre_um = frozen(centre_um, (3,))
         self.scale_um = float(scale_um)
         self.smoothing_um = float(smoothing_um)
         self.dimensions = dimensions
@@ -168,7 +168,8 @@ class ThinPlateSpline(Transform):
         )
 
 
-def _frozen(values: ArrayLike, shape: tuple[int | None, ...]) -> FloatArray:
+def frozen(values: ArrayLike, shape: tuple[int | None, ...]) -> FloatArray:
+    """Finite numbers of a shape (None: any length), read-only; TransformError otherwise."""
     array = np.array(values, dtype=np.float64)
     fits = array.ndim == len(shape) and all(
         want is None or want == have for want, have in zip(shape, array.shape, strict=True)

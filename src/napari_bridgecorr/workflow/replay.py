@@ -207,7 +207,7 @@ class _Runner:
             error=error_model(
                 result.pairs,
                 result.transform,
-                record.options.model,
+                result.options.model,
                 record.options.dimensions,
                 result.noise,
             ),
