@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,8 @@ from ..errors import GeometryError
 from ..geometry import Grid
 from ..image import SpatialImage
 from ..transform import Affine, Transform
-from ..transform.lattice_map import LatticeMap
-from .kernels import accumulate, interpolate, interpolate_rows
+from .interpolation import interpolate, interpolate_rows
+from .kernels import accumulate
 
 if TYPE_CHECKING:
     from .overlap import OverlapMean
@@ -46,8 +46,10 @@ _PLENTY = 8
 _AVERAGE_FROM_VOLUME_RATIO = 2.0
 
 TOLERANCE_VOXELS = 0.02
+_NO_HOLES = np.zeros((0, 0, 0, 0), np.bool_)
 
-INTERPOLATIONS = ("auto", "linear", "mean", "nearest")
+INTERPOLATIONS = ("auto", "nearest", "linear", "cubic", "mean")
+_ORDERS = {"nearest": 0, "linear": 1, "cubic": 3}
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +86,10 @@ class PullSampler:
         Fixed world to moving world.
     grid : Grid
         The fixed grid.
-    interpolation : {"auto", "linear", "mean", "nearest"}
+    interpolation : {"auto", "nearest", "linear", "cubic", "mean"}
         ``auto``: the mean where a fixed voxel holds more than two moving voxels (averaging down is
-        never point-sampled), else linear.
+        never point-sampled), else linear. ``cubic`` is the interpolating B-spline (as SciPy's
+        ``order=3``); it may overshoot, and is NaN in every cell with a NaN at a corner.
     channels : sequence of int, optional
         Which channels; all by default.
     samples : (int, int, int), optional
@@ -98,7 +101,7 @@ class PullSampler:
     Raises
     ------
     GeometryError
-        If the interpolation is unknown.
+        If the interpolation is unknown, or the voxels are complex numbers or no numbers.
     """
 
     def __init__(
@@ -115,6 +118,13 @@ class PullSampler:
             raise GeometryError(
                 f"interpolation is one of {', '.join(INTERPOLATIONS)}, not {interpolation!r}"
             )
+        if moving.dtype.kind not in "buif":
+            raise GeometryError(
+                f"{moving.name} has voxels of type {moving.dtype}, which cannot be interpolated; "
+                "take the magnitude or the phase"
+                if moving.dtype.kind == "c"
+                else f"{moving.name} has voxels of type {moving.dtype}, which are not numbers"
+            )
         self.grid = grid
         self.channels = tuple(channels if channels is not None else range(len(moving.channels)))
         self._moving = moving
@@ -129,7 +139,7 @@ class PullSampler:
             interpolation = "mean" if ratio > _AVERAGE_FROM_VOLUME_RATIO else "linear"
         self.interpolation = interpolation
         self.samples: Triple = (1, 1, 1)
-        self._stepped = np.full(3, interpolation == "nearest")
+        self._stepped = np.zeros(3, np.bool_)
         if interpolation == "mean":
             self.samples = samples or _enough_samples(steps)
             # along an axis on which the moving voxel is the larger one, the mean interpolates
@@ -190,12 +200,12 @@ class PullSampler:
         self, time: int, start: Sequence[int], stop: Sequence[int], box: NDArray[np.int64]
     ) -> Block:
         shape = tuple(b - a for a, b in zip(start, stop, strict=True))
-        region = self._read(time, box)
-        if self.interpolation == "linear":
-            values = self._interpolate(region, box, start, stop)
+        if self.interpolation in _ORDERS:
+            values = self._interpolate(time, box, start, stop)
             if values is None:
                 return self._sample(time, start, stop, self._grown(box))
             return Block(values)
+        region = self._read(time, box)
         full = (len(self.channels), *shape)
         sums, counts = np.zeros(full), np.zeros(full, np.int64)
         for first, last, planes in _bricks(start, stop, self.samples):
@@ -212,54 +222,46 @@ class PullSampler:
         return Block(values, (counts / total).astype(np.float32))
 
     def _interpolate(
-        self,
-        region: NDArray[Any],
-        box: NDArray[np.int64],
-        start: Sequence[int],
-        stop: Sequence[int],
+        self, time: int, box: NDArray[np.int64], start: Sequence[int], stop: Sequence[int]
     ) -> NDArray[Any] | None:
         """Values at the voxel centres; None if the region was too small."""
+        order = _ORDERS[self.interpolation]
+        size = np.array(self._moving.grid.shape, np.int64)
+        holes = _NO_HOLES
+        if order == 3:
+            from .spline_filter import coefficients, margin
+
+            around = margin(self.dtype)
+            box = np.array([np.maximum(box[0] - around, 0), np.minimum(box[1] + around, size)])
+            region, holes = coefficients(self._read(time, box))
+        else:
+            region = self._read(time, box)
         shape = tuple(b - a for a, b in zip(start, stop, strict=True))
-        values = np.empty((len(region), *shape), self.dtype)
+        values = np.empty((len(self.channels), *shape), self.dtype)
+        z, y, x = (np.arange(a, b, dtype=np.float64) for a, b in zip(start, stop, strict=True))
         if self._quick is not None:
-            z, y, x = (np.arange(a, b, dtype=np.float64) for a, b in zip(start, stop, strict=True))
-            lost = self._interpolate_rows((z, y, x), region, box, values)
-            return None if lost else values
-        y, x = (np.arange(a, b, dtype=np.float64) for a, b in zip(start[1:], stop[1:], strict=True))
+            missed = np.zeros(z.size * y.size, np.int64)
+            arguments: tuple[Any, ...] = (
+                z,
+                y,
+                x,
+                *self._quick.row_arguments((z, y, x)),
+                order,
+                region,
+                holes,
+            )
+            arguments = (*arguments, box[0], size, values, missed)
+            interpolate_rows(*arguments)
+            return None if missed.any() else values
         planes = max(1, _MAX_SAMPLES // (y.size * x.size))
         missed = np.zeros(_CHUNKS, np.int64)
         for first in range(0, shape[0], planes):
             last = min(first + planes, shape[0])
-            z = np.arange(start[0] + first, start[0] + last, dtype=np.float64)
-            out = np.empty((len(region), z.size * y.size * x.size), self.dtype)
-            interpolate(
-                self._moving_index(z, y, x),
-                region,
-                box[0],
-                np.array(self._moving.grid.shape, np.int64),
-                out,
-                missed,
-            )
-            values[:, first:last] = out.reshape(len(region), z.size, y.size, x.size)
+            index = self._moving_index(z[first:last], y, x)
+            out = np.empty((len(region), len(index)), self.dtype)
+            interpolate(index, order, region, holes, box[0], size, out, missed)
+            values[:, first:last] = out.reshape(len(region), last - first, y.size, x.size)
         return None if missed.any() else values
-
-    def _interpolate_rows(
-        self,
-        axes: tuple[FloatArray, FloatArray, FloatArray],
-        region: NDArray[Any],
-        box: NDArray[np.int64],
-        values: NDArray[Any],
-    ) -> int:
-        """Map and interpolate in one loop; how many positions fell beside the region."""
-        quick = cast(LatticeMap, self._quick)
-        planes, first_cell = quick.nodes(axes)
-        missed = np.zeros(axes[0].size * axes[1].size, np.int64)
-        interpolate_rows(
-            *axes, quick.linear, quick.offset, quick.to_u, quick.control, quick.weights,
-            quick.dimensions == 2, quick.last_radius, planes, quick.last_step, first_cell,
-            region, box[0], np.array(self._moving.grid.shape, np.int64), values, missed,
-        )  # fmt: skip
-        return int(missed.sum())
 
     def _grown(self, box: NDArray[np.int64]) -> NDArray[np.int64]:
         """A box three times as long: for a map that bends more than its lattice showed."""
@@ -364,6 +366,13 @@ class PullSampler:
 
     def _read(self, time: int, box: NDArray[np.int64]) -> NDArray[Any]:
         (z0, y0, x0), (z1, y1, x1) = box
+        if len(self.channels) == 1:
+            part = self._moving.data[time, self.channels[0], z0:z1, y0:y1, x0:x1]
+            found = np.asarray(part.compute(scheduler="threads"))
+            # no copy of what is as it should be; a read-only array would be another type to Numba
+            if self.interpolation == "cubic" or not found.flags.writeable:
+                return np.array(found, self.dtype, order="C")[None]
+            return np.ascontiguousarray(found, self.dtype)[None]
         region = np.empty((len(self.channels), z1 - z0, y1 - y0, x1 - x0), self.dtype)
         for k, channel in enumerate(self.channels):
             part = self._moving.data[time, channel, z0:z1, y0:y1, x0:x1]

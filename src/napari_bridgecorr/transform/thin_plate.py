@@ -102,12 +102,11 @@ class ThinPlateSpline(Transform):
         polynomial[:3] = self.polynomial_um
         affine = after @ polynomial @ to_u
         return LatticeMap(
-            np.ascontiguousarray(affine[:3, :3]),
-            np.ascontiguousarray(affine[:3, 3]),
+            np.ascontiguousarray(affine[:3]),
             np.ascontiguousarray(to_u[:3]),
             self._control,
             np.ascontiguousarray(after[:3, :3] @ self._weights),
-            self.dimensions,
+            kind=0 if self.dimensions == 3 else 1,
         )
 
     def jacobian(self, points_um: ArrayLike) -> FloatArray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.polynomial import Polynomial
@@ -11,7 +13,8 @@ from napari_bridgecorr.fitting import FitOptions, fit
 from napari_bridgecorr.geometry import Grid
 from napari_bridgecorr.landmarks import LandmarkSet
 from napari_bridgecorr.transform import Affine, Chain, ThinPlateSpline, Transform
-from napari_bridgecorr.transform.lattice_map import INSIDE, OUTSIDE, LatticeMap
+from napari_bridgecorr.transform.lattice_bound import OUTSIDE, derivative_bound, polynomials
+from napari_bridgecorr.transform.lattice_map import LatticeMap
 
 SHAPE = (20, 70, 90)
 
@@ -110,28 +113,61 @@ def test_affine_parts_of_a_chain_are_folded() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("dimensions", "taylor"),
-    [
-        (3, [1.0, 0.5, -0.125, 0.0625, -0.0149]),
-        (2, [0.0, 0.5, 0.25, -1 / 12, 0.01136]),
-    ],
-)
-def test_the_fourth_derivative_within_the_radius(dimensions: int, taylor: list[float]) -> None:
-    """S = P(q), q = t^2 + b^2: P'''' by t is 12 P'' + 48 t^2 P''' + 16 t^4 P''''."""
-    p = Polynomial(taylor)
+def largest_within(kind: int, rate: float, radius: float) -> float:
+    """Largest fourth derivative of the polynomial along any line within the radius."""
+    p = Polynomial(polynomials(kind, rate, np.array([radius]))[0])
     q, share = np.meshgrid(np.linspace(0, 1, 801), np.linspace(0, 1, 401))
     t2, e = q * share, q - 1
+    # of P(q) with q = t^2 + b^2, by t: 12 P_qq + 48 t^2 P_qqq + 16 t^4 P_qqqq
     fourth = 12 * p.deriv(2)(e) + 48 * t2 * p.deriv(3)(e) + 16 * t2**2 * p.deriv(4)(e)
-    assert np.abs(fourth).max() <= INSIDE[dimensions]
-    assert np.abs(fourth).max() > 0.98 * INSIDE[dimensions]
+    return float(np.abs(fourth).max()) / radius**4
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+@pytest.mark.parametrize("radius", [0.3, 2.0])
+def test_the_fourth_derivative_within_the_radius(kind: int, radius: float) -> None:
+    bound = derivative_bound(0.0, radius, kind, 1.0)
+    assert 0.98 * bound < largest_within(kind, 1.0, radius) <= bound
+
+
+@pytest.mark.parametrize("radius", [0.02, 0.2, 1.0, 5.0])
+def test_the_same_of_the_matern_kernel(radius: float) -> None:
+    bound = derivative_bound(0.0, radius, 2, 1.7)
+    assert 0.3 * bound < largest_within(2, 1.7, radius) <= bound
+
+
+@pytest.mark.parametrize(
+    ("kind", "kernel"),
+    [
+        (0, lambda r: -r),
+        (1, lambda r: r**2 * np.log(r)),
+        (2, lambda r: (1 + 1.7 * r) * np.exp(-1.7 * r)),
+    ],
+)
+def test_the_polynomial_joins_the_kernel(kind: int, kernel: Callable[[float], float]) -> None:
+    """In value and three derivatives: what is left falls with the fourth power of e."""
+    radius = 0.7
+    p = Polynomial(polynomials(kind, 1.7, np.array([radius]))[0])
+    for e in (-0.04, -0.02, 0.02, 0.04):
+        assert abs(p(e) - kernel(radius * np.sqrt(1 + e))) < 0.2 * e**4
+    assert p(0) == pytest.approx(kernel(radius), abs=1e-14)
+
+
+def test_the_fourth_derivative_of_the_matern_kernel_beyond_the_radius() -> None:
+    h, t = 1e-2, np.linspace(-3, 3, 61)
+    steps = np.array([1, -4, 6, -4, 1])
+    for b in (0.1, 0.4, 1.0):
+        r = np.sqrt(b**2 + (t[:, None] + h * np.arange(-2, 3)) ** 2)
+        fourth = ((1 + r) * np.exp(-r)) @ steps / h**4
+        bounds = np.array([derivative_bound(v, 0.05, 2, 1.0) for v in r.min(axis=1)])
+        assert np.all(np.abs(fourth) <= bounds + 1e-3)
 
 
 def test_the_fourth_derivative_beyond_the_radius() -> None:
     """Of r: 3 (1 - s)(5 s - 1) / r^3; of r^2 log r: (6 - 24 s + 16 s^2) / r^2; s = (t / r)^2."""
     s = np.linspace(0, 1, 10_001)
-    assert np.abs(3 * (1 - s) * (5 * s - 1)).max() <= OUTSIDE[3]
-    assert np.abs(6 - 24 * s + 16 * s**2).max() <= OUTSIDE[2]
+    assert np.abs(3 * (1 - s) * (5 * s - 1)).max() <= OUTSIDE[0]
+    assert np.abs(6 - 24 * s + 16 * s**2).max() <= OUTSIDE[1]
     # by differences, at b = 1
     h, t = 1e-2, np.linspace(-2, 2, 41)
     steps = np.array([1, -4, 6, -4, 1])
