@@ -86,6 +86,8 @@ def read_own_json(path: Path) -> TransformFile:
     try:
         transform = transform_from_dict(document.get("transform"))
         model, pairs, dimensions = _fit_part(document.get("fit"))
+        if document.get("fit") is None:
+            pairs = _refine_part(document.get("refine"))
         options = _options_part(document.get("fit"))
     except TransformError as error:
         raise ReadError(path, str(error), "write the transform again") from error
@@ -124,10 +126,23 @@ def read_json_object(path: Path) -> dict[str, Any]:
     return document
 
 
+def _refine_part(part: Any) -> LandmarkPairs | None:
+    """The landmarks that took part in a refinement."""
+    if part is None or part.get("landmarks") is None:
+        return None
+    return _pairs(part["landmarks"])
+
+
 def _fit_part(part: Any) -> tuple[str | None, LandmarkPairs | None, int]:
     if part is None:
         return None, None, 3
-    marks = part["landmarks"]
+    pairs = _pairs(part["landmarks"])
+    model, dimensions = str(part["model"]), int(part["dimensions"])
+    check_pairs(pairs, model, dimensions)
+    return model, pairs, dimensions
+
+
+def _pairs(marks: Any) -> LandmarkPairs:
     fixed = np.array(marks["fixed_um"], dtype=np.float64).reshape(-1, 3)
     moving = np.array(marks["moving_um"], dtype=np.float64).reshape(-1, 3)
     ids = tuple(str(i) for i in marks["id"])
@@ -136,10 +151,7 @@ def _fit_part(part: Any) -> tuple[str | None, LandmarkPairs | None, int]:
     weights = np.array(marks.get("weight", np.ones(len(ids))), dtype=np.float64)
     if weights.shape != (len(ids),):
         raise ValueError("ids and weights differ in number")
-    pairs = LandmarkPairs(ids, fixed, moving, weights)
-    model, dimensions = str(part["model"]), int(part["dimensions"])
-    check_pairs(pairs, model, dimensions)
-    return model, pairs, dimensions
+    return LandmarkPairs(ids, fixed, moving, weights)
 
 
 def _options_part(part: Any) -> FitOptions | None:

@@ -1,0 +1,221 @@
+"""Two images and a map, or landmarks, to a refined map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import RefineError
+from ..fitting import FitOptions, fit
+from ..image import SpatialImage
+from ..io.transform_files import TransformFile, fit_document, transform_document, write_document
+from ..landmarks import LandmarkPairs
+from ..progress import Progress
+from ..refine.global_refinement import MODELS, GlobalRefinement, RefineModel, refine_globally
+from ..refine.preparation import MOST_CHANNELS, dimensions_of, working_pair
+from ..transform import Transform
+from ..versions import library_versions
+
+_FEWEST_FOR_SPLINE = 8
+_MOST_VOXELS = 120_000
+
+
+@dataclass(frozen=True)
+class RefineOptions:
+    """How to refine.
+
+    Parameters
+    ----------
+    model : {"auto", "rigid", "affine", "bspline", "displacement"}
+    fixed_channel : str or int
+    moving_channels : tuple of str or int
+        What explains the fixed image, together; the first four by default.
+    seed : int
+        Same seed, same result.
+    """
+
+    model: RefineModel = "auto"
+    fixed_channel: str | int = 0
+    moving_channels: tuple[str | int, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.model not in MODELS:
+            raise RefineError(f"the model is one of {', '.join(MODELS)}, not {self.model!r}")
+
+
+@dataclass(frozen=True, eq=False)
+class RefineStart:
+    """Where refinement begins.
+
+    Parameters
+    ----------
+    transform : Transform
+    pairs : LandmarkPairs or None
+        The soft constraint.
+    refit : callable or None
+        The same kind of map from some of the landmarks, where it was fitted to them.
+    document : dict
+        The transform's JSON.
+    """
+
+    transform: Transform
+    pairs: LandmarkPairs | None
+    refit: Callable[[LandmarkPairs], Transform] | None
+    document: dict[str, Any]
+
+
+def start_from(
+    source: TransformFile | None, landmarks: LandmarkPairs | None, dimensions: int = 3
+) -> RefineStart:
+    """The start of a refinement.
+
+    Parameters
+    ----------
+    source : TransformFile or None
+        A map there is, with the landmarks of its fit where it tells them.
+    landmarks : LandmarkPairs or None
+        Fitted where there is no map; otherwise they replace those that the map tells.
+    dimensions : {3, 2}
+        Of a fit.
+
+    Raises
+    ------
+    RefineError
+        If there is neither.
+    FitError
+        If the landmarks do not determine a map.
+    """
+    if source is None:
+        if landmarks is None or not len(landmarks):
+            raise RefineError("give a map to start from (--transform) or landmarks (--landmarks)")
+        model = "tps" if len(landmarks) >= _FEWEST_FOR_SPLINE else "affine"
+        options = FitOptions(model, dimensions=dimensions)
+        first = fit(landmarks, options)
+        return RefineStart(first.transform, landmarks, _fitter(options), fit_document(first))
+    document = source.document or transform_document(source.transform)
+    same = source.pairs is not None and (landmarks is None or _alike(landmarks, source.pairs))
+    if same and source.options is not None:
+        asked = document.get("fit", {}).get("smoothing_asked", "auto")
+        options = replace(source.options, smoothing=asked)
+        return RefineStart(source.transform, source.pairs, _fitter(options), document)
+    return RefineStart(source.transform, landmarks or source.pairs, None, document)
+
+
+def refine(
+    fixed: SpatialImage,
+    moving: SpatialImage,
+    start: RefineStart,
+    options: RefineOptions | None = None,
+    *,
+    fixed_mask: SpatialImage | None = None,
+    moving_mask: SpatialImage | None = None,
+    progress: Progress | None = None,
+) -> GlobalRefinement:
+    """Refine a map by the images.
+
+    Raises
+    ------
+    RefineError
+        If the images do not overlap, or hold too little to compare.
+    GeometryError
+        If there is no such channel.
+    Cancelled
+        If it was cancelled before anything was found that passed the check.
+    """
+    chosen = options or RefineOptions()
+    fixed_image, channels = working_pair(
+        fixed,
+        moving,
+        start.transform,
+        fixed_channel=chosen.fixed_channel,
+        moving_channels=_channels(moving, chosen.moving_channels),
+        fixed_mask=fixed_mask,
+        moving_mask=moving_mask,
+        most_voxels=_MOST_VOXELS,
+    )
+    return refine_globally(
+        fixed_image,
+        channels,
+        start.transform,
+        start.pairs,
+        start.refit,
+        dimensions=dimensions_of(fixed, moving),
+        seed=chosen.seed,
+        progress=progress,
+    )
+
+
+def refine_document(result: GlobalRefinement, start: RefineStart) -> dict[str, Any]:
+    """The refined transform's JSON: what was done, and the landmarks that took part, beside it.
+
+    A map that was kept keeps the record of its fit.
+    """
+    record: dict[str, Any] = {**result.to_dict(), "versions": library_versions()}
+    if not result.accepted:
+        return {**start.document, "refine": record}
+    if result.pairs is not None:
+        record["landmarks"] = {
+            "id": list(result.pairs.ids),
+            "fixed_um": result.pairs.fixed_um.tolist(),
+            "moving_um": result.pairs.moving_um.tolist(),
+            "weight": result.pairs.weights.tolist(),
+        }
+    return {**transform_document(result.transform), "refine": record}
+
+
+def refine_to_file(
+    fixed: SpatialImage,
+    moving: SpatialImage,
+    start: RefineStart,
+    out: Path,
+    options: RefineOptions | None = None,
+    *,
+    fixed_mask: SpatialImage | None = None,
+    moving_mask: SpatialImage | None = None,
+    progress: Progress | None = None,
+) -> GlobalRefinement:
+    """:func:`refine`, and write the transform's JSON: the start's where it was kept.
+
+    Raises
+    ------
+    RefineError, GeometryError, WriteError, Cancelled
+    """
+    result = refine(
+        fixed,
+        moving,
+        start,
+        options,
+        fixed_mask=fixed_mask,
+        moving_mask=moving_mask,
+        progress=progress,
+    )
+    write_document(refine_document(result, start), out)
+    return result
+
+
+def _fitter(options: FitOptions) -> Callable[[LandmarkPairs], Transform]:
+    def refit(pairs: LandmarkPairs) -> Transform:
+        return fit(pairs, options).transform
+
+    return refit
+
+
+def _alike(a: LandmarkPairs, b: LandmarkPairs) -> bool:
+    """Whether two sets hold the same places, in any order."""
+
+    def rows(pairs: LandmarkPairs) -> list[tuple[float, ...]]:
+        return sorted(
+            tuple(float(v) for v in (*f, *m))
+            for f, m in zip(pairs.fixed_um.round(3), pairs.moving_um.round(3), strict=True)
+        )
+
+    return rows(a) == rows(b)
+
+
+def _channels(moving: SpatialImage, asked: Sequence[str | int]) -> tuple[str | int, ...]:
+    if asked:
+        return tuple(asked)
+    return tuple(range(min(len(moving.channels), MOST_CHANNELS)))
