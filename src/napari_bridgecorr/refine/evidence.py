@@ -331,8 +331,8 @@ def _background(fixed: WorkingImage) -> BoolArray:
             found |= part
     if not found.any():
         return nothing
-    z, y, x = found.shape
-    grown = np.ones((3 if z > 1 else 1, 3 if y > 1 else 1, 3 if x > 1 else 1), dtype=np.bool_)
+    sizes = np.where(np.asarray(fixed.grid.shape) > 1, 3, 1)
+    grown = np.ones(tuple(sizes.tolist()), dtype=np.bool_)
     return np.asarray(binary_dilation(found, grown), dtype=np.bool_)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..fitting.spline_system import SplineSystem
 from ..landmarks import LandmarkPairs
-from ..transform import ThinPlateSpline, Transform
+from ..transform import Transform
 from .evidence import Evidence, ImageEvidence
 from .posterior import Measurements, Posterior, Prior, fitted_prior, landmark_measurements
 
@@ -130,9 +130,7 @@ def refine_softly(
     return found
 
 
-def as_spline(
-    found: SoftMap, images: ImageEvidence, pairs: LandmarkPairs | None
-) -> ThinPlateSpline:
+def as_spline(found: SoftMap, images: ImageEvidence, pairs: LandmarkPairs | None) -> Transform:
     """The map as a thin-plate spline through a lattice over the images, and landmarks beyond it.
 
     Its prior is smoother than the spline, so the spline through its values at nodes this close
