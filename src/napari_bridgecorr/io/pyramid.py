@@ -16,6 +16,9 @@ from scipy import ndimage
 
 Factors = tuple[int, int, int]
 
+# of 16-bit integers so many fit in a 32-bit sum
+_MOST_COMPILED = 2**14
+
 PROBE_PX = 64
 """Side of the patch on which the sampling of a pyramid is measured."""
 
@@ -53,6 +56,10 @@ def mean_downsample(
         return block.copy()
     if labels or block.dtype == np.bool_:
         return _commonest(block, f)
+    if block.dtype in (np.float32, np.float64):
+        return _compiled_mean(block, f)
+    if block.dtype.kind in "iu" and block.dtype.itemsize <= 4 and math.prod(f) < _MOST_COMPILED:
+        return _compiled_mean(block, f)
     if np.issubdtype(block.dtype, np.floating):
         return _finite_mean(block, f)
     if np.issubdtype(block.dtype, np.complexfloating):
@@ -142,6 +149,22 @@ def sampled_at_centres(fine: NDArray[Any], coarse: NDArray[Any], factor: int) ->
     if abs(centre - first) <= 1e-9 * max(1.0, float(np.mean(wanted**2))):
         return None
     return centre < first
+
+
+def _compiled_mean(block: NDArray[Any], factors: Factors) -> NDArray[Any]:
+    from .pyramid_kernels import finite_means, whole_means
+
+    shape = [-(-n // k) for n, k in zip(block.shape[-3:], factors, strict=True)]
+    # one machine code for all: native byte order, C order, four axes
+    native = np.ascontiguousarray(block, dtype=block.dtype.newbyteorder("="))
+    source = native.reshape(-1, *block.shape[-3:])
+    out = np.empty((len(source), *shape), native.dtype)
+    if native.dtype.kind == "f":
+        finite_means(source, *factors, out)
+    else:
+        sums = np.empty(0, np.int32 if native.dtype.itemsize <= 2 else np.int64)
+        whole_means(source, *factors, sums, out)
+    return out.reshape(*block.shape[:-3], *shape).astype(block.dtype, copy=False)
 
 
 def _starts(length: int, factor: int) -> NDArray[np.intp]:

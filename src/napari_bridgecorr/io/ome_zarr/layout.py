@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from ..pyramid import Factors
 
-BLOCK_BYTES = 2**27
+BLOCK_BYTES = 2**26
 """Largest region aimed at (twice as much, where whole files of the next level need it)."""
 
 VOLUME_CHUNK = (64, 256, 256)
