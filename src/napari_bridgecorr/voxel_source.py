@@ -47,6 +47,11 @@ def register_source(name: str, source: VoxelSource) -> VoxelSource:
     return _SOURCES.setdefault(name, source)
 
 
+def source_of(array: DaskArray) -> VoxelSource | None:
+    """What stands behind a lazy array; None where that is known to dask alone."""
+    return _SOURCES.get(array.name)
+
+
 def read_box(array: DaskArray, starts: Sequence[int], stops: Sequence[int]) -> NDArray[Any]:
     """Voxels ``starts <= index < stops`` of a lazy array, by the shortest way there is.
 
@@ -74,7 +79,7 @@ def read_box(array: DaskArray, starts: Sequence[int], stops: Sequence[int]) -> N
         raise ValueError(f"{low} to {high} is no box of an array of shape {tuple(array.shape)}")
     if any(a == b for a, b in zip(low, high, strict=True)):
         return np.empty([b - a for a, b in zip(low, high, strict=True)], array.dtype)
-    source = _SOURCES.get(array.name)
+    source = source_of(array)
     if source is not None:
         return source.read(low, high)
     part: Any = array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]

@@ -18,6 +18,8 @@ Factors = tuple[int, int, int]
 
 # of 16-bit integers so many fit in a 32-bit sum
 _MOST_COMPILED = 2**14
+# both ways give the same integers
+_WORTH_COMPILING = 2**18
 
 PROBE_PX = 64
 """Side of the patch on which the sampling of a pyramid is measured."""
@@ -58,7 +60,8 @@ def mean_downsample(
         return _commonest(block, f)
     if block.dtype in (np.float32, np.float64):
         return _compiled_mean(block, f)
-    if block.dtype.kind in "iu" and block.dtype.itemsize <= 4 and math.prod(f) < _MOST_COMPILED:
+    is_short = block.dtype.kind in "iu" and block.dtype.itemsize <= 4
+    if is_short and block.size >= _WORTH_COMPILING and math.prod(f) < _MOST_COMPILED:
         return _compiled_mean(block, f)
     if np.issubdtype(block.dtype, np.floating):
         return _finite_mean(block, f)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dask.array
@@ -15,6 +15,7 @@ from ..errors import GeometryError
 from ..geometry import Grid
 from ..image import SpatialImage
 from ..transform import Transform
+from ..voxel_source import register_source
 from .sampler import TOLERANCE_VOXELS, PullSampler
 
 _map_blocks: Callable[..., Any] = dask.array.map_blocks  # dask states no types
@@ -72,15 +73,14 @@ def resample(
         *(_cuts(size, step) for size, step in zip(grid.shape, _CHUNK, strict=True)),
     )
 
-    def compute(block_info: Any = None) -> NDArray[Any]:
-        (t, _), _, *space = block_info[None]["array-location"]
-        start, stop = [s[0] for s in space], [s[1] for s in space]
-        return sampler.block(chosen_times[t], start, stop).values[None]
-
+    # a name of its own: dask would else hash the function with all the images that it holds
+    name = f"resample-{uuid.uuid4().hex}"
+    source = _Resampled(sampler, chosen_times, shape)
+    # a writer reads its regions without a task graph
+    register_source(name, source)
     data = _map_blocks(
-        compute,
-        # a name of its own: dask would else hash the function with all the images that it holds
-        name=f"resample-{uuid.uuid4().hex}",
+        source.chunk,
+        name=name,
         chunks=chunks,
         dtype=sampler.dtype,
         meta=np.empty((0,) * 5, sampler.dtype),
@@ -98,6 +98,31 @@ def resample(
             "map_error_voxels": sampler.map_error_voxels,
         },
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Resampled:
+    """The voxels as a source of boxes."""
+
+    sampler: PullSampler
+    times: tuple[int, ...]
+    shape: tuple[int, ...]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.sampler.dtype
+
+    def read(self, starts: tuple[int, ...], stops: tuple[int, ...]) -> NDArray[Any]:
+        """See :class:`~napari_bridgecorr.voxel_source.VoxelSource`."""
+        times = self.times[starts[0] : stops[0]]
+        found = [self.sampler.block(t, starts[2:], stops[2:]).values for t in times]
+        channels = slice(starts[1], stops[1])
+        return found[0][None, channels] if len(found) == 1 else np.stack(found)[:, channels]
+
+    def chunk(self, block_info: Any = None) -> NDArray[Any]:
+        """A chunk of the lazy array."""
+        starts, stops = zip(*block_info[None]["array-location"], strict=True)
+        return self.read(starts, stops)
 
 
 def _cuts(size: int, step: int) -> tuple[int, ...]:

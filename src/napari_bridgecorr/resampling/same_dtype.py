@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dask.array
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..compiled import parallel
 from ..errors import GeometryError
 from ..image import SpatialImage
+from ..voxel_source import VoxelSource, register_source, source_of
 
 _map_blocks: Callable[..., Any] = dask.array.map_blocks  # dask states no types
 
@@ -64,17 +65,43 @@ def with_dtype(image: SpatialImage, dtype: np.dtype[Any], outside: float = 0) ->
             )
         metadata["outside_value"] = int(outside)
 
-    def converted(block: NDArray[Any]) -> NDArray[Any]:
-        return block.astype(dtype) if dtype.kind == "f" else rounded(block, dtype, int(outside))
-
+    name = f"dtype-{uuid.uuid4().hex}"
+    source = _Converted(dtype, int(outside), source_of(image.levels[0]))
+    if source.origin is not None:
+        # a writer reads its regions without a task graph
+        register_source(name, source)
     data = _map_blocks(
-        converted,
+        source.converted,
         image.levels[0],
-        name=f"dtype-{uuid.uuid4().hex}",
+        name=name,
         dtype=dtype,
         meta=np.empty((0,) * 5, dtype),
     )
     return replace(image, levels=(data,), grids=image.grids[:1], metadata=metadata)
+
+
+@dataclass(frozen=True, eq=False)
+class _Converted:
+    """The voxels of another type, as a source of boxes where the image is one."""
+
+    dtype: np.dtype[Any]
+    outside: int
+    origin: VoxelSource | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return () if self.origin is None else self.origin.shape
+
+    def read(self, starts: tuple[int, ...], stops: tuple[int, ...]) -> NDArray[Any]:
+        """See :class:`~napari_bridgecorr.voxel_source.VoxelSource`."""
+        assert self.origin is not None
+        return self.converted(self.origin.read(starts, stops))
+
+    def converted(self, block: NDArray[Any]) -> NDArray[Any]:
+        """A block in the new type."""
+        if self.dtype.kind == "f":
+            return block.astype(self.dtype)
+        return rounded(block, self.dtype, self.outside)
 
 
 def rounded(block: NDArray[Any], dtype: np.dtype[Any], outside: int) -> NDArray[Any]:

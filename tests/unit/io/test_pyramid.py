@@ -162,3 +162,21 @@ def test_the_textured_corner_holds_the_texture():
     y, x = textured_corner(image)
     assert 200 - 64 <= y <= 210
     assert 350 - 64 <= x <= 400 - 64
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.uint32])
+@pytest.mark.parametrize("factors", [(1, 2, 2), (2, 2, 2), (3, 1, 5)])
+def test_large_blocks_have_the_exact_means_of_small_ones(dtype, factors):
+    """Large ones are computed by a compiled loop."""
+    limits = np.iinfo(dtype)
+    shape = (9, 201, 207)
+    block = np.random.default_rng(0).integers(limits.min, limits.max, shape, dtype, endpoint=True)
+    block[:, :, 100:] %= 3
+    rows = [mean_downsample(block[:, i : i + 2], factors) for i in range(0, 201, 2)]
+    if factors[1] == 2:
+        assert np.array_equal(mean_downsample(block, factors), np.concatenate(rows, axis=1))
+    else:
+        whole = block[:9, :, :205].astype(np.int64).reshape(3, 3, 201, 41, 5)
+        mean = np.rint(whole.sum(axis=(1, 4)) / 15)
+        found = mean_downsample(block[:, :, :205], factors)
+        assert np.array_equal(found.astype(np.int64), mean.astype(np.int64))

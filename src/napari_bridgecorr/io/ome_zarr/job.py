@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...image import AXES, SpatialImage
+from ...voxel_source import VoxelSource, source_of
 from ..pyramid import Factors, mean_downsample
 from .layout import PLANE_CHUNK, VOLUME_CHUNK, Layout, Region, Slices
 from .store import create_array, create_group, open_written
@@ -48,11 +49,16 @@ class PyramidJob:
 
     def __getstate__(self) -> dict[str, Any]:
         image = replace(self.image, levels=self.image.levels[:1], grids=self.image.grids[:1])
-        names = ("folder", "axes", "steps", "layout", "labels")
+        names = ("folder", "axes", "steps", "layout", "labels", "source")
         return {"image": image, **{name: getattr(self, name) for name in names}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+
+    @cached_property
+    def source(self) -> VoxelSource | None:
+        """What reads the full resolution without a task graph, where there is that."""
+        return source_of(self.image.levels[0])
 
     def create(self) -> None:
         """Make the group and its arrays, those that are not there yet."""
@@ -140,7 +146,11 @@ class PyramidJob:
 
     def _computed(self, box: Region) -> NDArray[Any]:
         where = box.slices
-        part = self.image.read(0, [w.start for w in where], [w.stop for w in where])
+        starts, stops = tuple(w.start for w in where), tuple(w.stop for w in where)
+        if self.source is not None:
+            part = self.source.read(starts, stops)
+        else:
+            part = self.image.read(0, starts, stops)
         return np.asarray(part, dtype=self.image.dtype)
 
     def _load(self, level: int, box: Region) -> NDArray[Any]:
