@@ -32,7 +32,8 @@ _ONE_CORE = dict.fromkeys(
     ),
     "1",
 )
-_SECONDS_TO_CONNECT = 30
+_SECONDS_TO_CONNECT = 60
+_SECONDS_TO_END = 60
 # tasks beyond those that run, so that no worker waits for the next one
 _AHEAD = 1
 
@@ -192,7 +193,9 @@ def _local(n_workers: int, path: Path) -> Iterator[Any]:
             with Client(started, set_as_default=False) as client:
                 yield client
         finally:
-            started.close(timeout=10)
+            # workers that are slow to go end with this process; what they were to do is done
+            with contextlib.suppress(TimeoutError):
+                started.close(timeout=_SECONDS_TO_END)
 
 
 def _is_starting() -> bool:
