@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QHBoxLayout
 
 from ..fitting import MODELS, FitOptions
+from .fit_extras import FitExtras, MoreButton
 from .panel_parts import Step, muted, primary, wrapped
 from .summary import MODEL_NAMES, NOT_ACCURACY, summarise
 
@@ -33,13 +35,14 @@ class FitStep(Step):
         self.model.setObjectName("bridgecorr_model")
         self.model.setToolTip(
             "From stiff to supple. A thin-plate spline follows every landmark; the fewer pairs and "
-            "the noisier the clicks, the stiffer the model should be"
+            "the noisier the clicks, the stiffer the model should be. A Gaussian process learns "
+            "from them how smooth it is. The best of all: what predicts left-out pairs best"
         )
         self.model.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.model.setMinimumContentsLength(9)
-        for model in MODELS:
+        for model in (*MODELS, "auto"):
             self.model.addItem(MODEL_NAMES[model], model)
         self.auto = QCheckBox("auto")
         self.auto.setObjectName("bridgecorr_auto")
@@ -68,6 +71,10 @@ class FitStep(Step):
         row.addWidget(self.dimensions, 1)
         form.insertRow(0, "Model", row)
         self.body.addLayout(form)
+        self.extras = FitExtras()
+        self.more = MoreButton(self.extras, "bridgecorr_more")
+        self.body.addWidget(self.more)
+        self.body.addWidget(self.extras)
         self.fit = primary(
             "Fit", "Fit the landmarks as they are (also happens by itself)", name="bridgecorr_fit"
         )
@@ -82,16 +89,22 @@ class FitStep(Step):
         self.auto.toggled.connect(self._on_edited)
         self.smoothing.valueChanged.connect(self._on_edited)
         self.dimensions.activated.connect(self._on_edited)
+        self.extras.edited.connect(self._on_edited)
         lifeline.connect(session.landmarks_changed, self.refresh)
         lifeline.connect(session.fit_changed, self._on_fit_changed)
         self.refresh()
 
     def options(self) -> FitOptions:
         """The options as they stand in the widgets."""
-        return FitOptions(
-            self.model.currentData(),
-            "auto" if self.auto.isChecked() else self.smoothing.value(),
-            self.dimensions.currentData(),
+        asked = self._session.options
+        by_itself = asked.smoothing if isinstance(asked.smoothing, str) else "auto"
+        return self.extras.applied(
+            replace(
+                asked,
+                model=self.model.currentData(),
+                smoothing=by_itself if self.auto.isChecked() else self.smoothing.value(),
+                dimensions=self.dimensions.currentData(),
+            )
         )
 
     def refresh(self) -> None:
@@ -114,10 +127,11 @@ class FitStep(Step):
         self.auto.setChecked(is_auto)
         if not isinstance(options.smoothing, str):
             self.smoothing.setValue(options.smoothing)
+        self.extras.show_options(options)
         self._enable()
 
     def _enable(self) -> None:
-        is_spline = self.model.currentData() == "tps"
+        is_spline = self.model.currentData() in ("tps", "auto")
         self.auto.setEnabled(is_spline)
         self.smoothing.setEnabled(is_spline and not self.auto.isChecked())
         self.smoothing.setSuffix(" µm" if self.dimensions.currentData() == 3 else " µm²")

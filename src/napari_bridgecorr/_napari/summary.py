@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -22,6 +22,7 @@ MODEL_NAMES = {
     "affine": "Affine",
     "tps": "Thin-plate spline",
     "gp": "Gaussian process",
+    "auto": "The best of all",
 }
 NOT_ACCURACY = (
     "A residual is not accuracy: it says how closely the transform passes the points it was made "
@@ -71,7 +72,8 @@ def summarise(
         # too few is where everybody begins, not a fault
         warnings = () if missing > 0 or not fit_error else (for_the_window(fit_error),)
         return Summary(headline, (), warnings, _how_many_more(n, missing, options))
-    details = [_smoothing_text(fit)] if fit.smoothing_um is not None else []
+    details = [_chosen_text(fit)] if fit.comparison else []
+    details += [_smoothing_text(fit)] if fit.smoothing_um is not None else []
     found = fit.diagnostics
     details.append(f"residual RMS {micrometres(found.residual_rms_um)}")
     if np.isfinite(found.loo_rms_um):
@@ -90,6 +92,8 @@ def summarise(
 @cache
 def pairs_needed(options: FitOptions) -> int:
     """The fewest pairs that can determine the model, as the fit itself judges it."""
+    if options.model == "auto":
+        return pairs_needed(replace(options, model="translation"))
     spread = np.random.default_rng(0).uniform(0, 100, (_MOST_PROBED, 3))
     for n in range(1, _MOST_PROBED):
         pairs = LandmarkPairs(tuple(f"{i}" for i in range(n)), spread[:n], spread[:n])
@@ -141,9 +145,22 @@ def for_the_window(text: str) -> str:
 
 
 def _model(name: str) -> str:
+    if name == "auto":
+        return "any model"
     article = "an " if name == "affine" else "a "
     suffix = "" if name in ("translation", "tps", "gp") else " transform"
     return article + MODEL_NAMES[name].lower() + suffix
+
+
+def _chosen_text(fit: Fit) -> str:
+    """What was chosen, and by how much it was better than the next: left-out pairs' mean error."""
+    scores = [
+        f"{MODEL_NAMES[s.model]} {micrometres(s.mean_um)}"
+        for s in fit.comparison[:3]
+        if np.isfinite(s.mean_um)
+    ]
+    chosen = f"chosen: {MODEL_NAMES[fit.options.model]}"
+    return f"{chosen} (mean error of left-out pairs: {', '.join(scores)})" if scores else chosen
 
 
 def _smoothing_text(fit: Fit) -> str:
