@@ -15,7 +15,9 @@ test: $(VENV)/.test
 	$(BIN)/ruff format --check src tests benchmarks examples tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	tools/with_display $(BIN)/python -m pytest
+	tools/with_display tools/side_by_side \
+		"$(BIN)/python -m pytest tests/unit tests/gui" \
+		"$(BIN)/python -m pytest tests/integration tests/fuzz"
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/run.py
