@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from ..errors import BridgecorrError, Cancelled, one_line
 from . import (
+    align,
     chaining,
     convert,
     demo,
@@ -39,6 +40,7 @@ _COMMANDS = (
     convert,
     fit,
     map_points,
+    align,
     refine,
     chaining,
     place_section,

@@ -12,7 +12,7 @@ from scipy.linalg import expm
 from scipy.optimize import minimize
 
 from .local_correlation import Windows, correlation_and_force, local_correlation
-from .sampling_kernels import sample_affine
+from .sampling_kernels import sample_affine, sample_field
 from .structure import Structure
 
 FloatArray = NDArray[np.float64]
@@ -49,9 +49,24 @@ class LinearMatch:
 
 
 class Comparison:
-    """Two images at one resolution, for one affine after another."""
+    """Two images at one resolution, for one affine after another.
 
-    def __init__(self, fixed: Structure, moving: Structure, radius: int) -> None:
+    Parameters
+    ----------
+    fixed, moving : Structure
+    radius : int
+        Of the windows, in voxels.
+    weight : (z, y, x) float32, optional
+        How much each of the fixed image's voxels counts; all alike by default.
+    """
+
+    def __init__(
+        self,
+        fixed: Structure,
+        moving: Structure,
+        radius: int,
+        weight: Float32Array | None = None,
+    ) -> None:
         self.fixed = fixed
         self.moving = moving
         is_signed = fixed.is_positive and moving.is_positive
@@ -60,8 +75,8 @@ class Comparison:
         self._values = np.empty(shape, np.float32)
         self._inside = np.empty(shape, np.float32)
         self._slopes = np.empty((3, *shape), np.float32)
-        self._weight = np.ones(shape, np.float32)
-        self._whole = float(fixed.valid.sum())
+        self.weight = np.ones(shape, np.float32) if weight is None else weight
+        self._whole = float((fixed.valid * self.weight).sum())
 
     def evaluate(self, matrix: FloatArray) -> LinearMatch:
         """The metric at a matrix."""
@@ -70,18 +85,36 @@ class Comparison:
         metric = float((squared * counts).sum() / n) if n else 0.0
         return LinearMatch(matrix, metric, n / self._whole)
 
+    def evaluate_shifted(self, matrix: FloatArray, shift: FloatArray) -> float:
+        """The metric where (3, z, y, x) fixed voxels of `shift` come before the matrix."""
+        sample_field(
+            self.moving.values,
+            self.moving.valid,
+            np.ascontiguousarray(matrix),
+            np.ascontiguousarray(shift),
+            self._values,
+            self._inside,
+            self._slopes,
+        )
+        valid = ((self._inside > 0.99) & (self.fixed.valid > 0.99)).astype(np.float32)
+        squared, counts = local_correlation(
+            self.fixed.values, self._values, valid, self.weight, self.windows
+        )
+        n = float(counts.sum())
+        return float((squared * counts).sum() / n) if n else 0.0
+
     def map(self, matrix: FloatArray) -> tuple[Float32Array, Float32Array]:
         """Squared correlation about every voxel, and how much it counts."""
         self._sample(matrix)
         return local_correlation(
-            self.fixed.values, self._values, self._valid, self._weight, self.windows
+            self.fixed.values, self._values, self._valid, self.weight, self.windows
         )
 
     def slope(self, matrix: FloatArray) -> tuple[float, FloatArray]:
         """The score at a matrix, and its (3, 4) derivative."""
         self._sample(matrix)
         total, n, force = correlation_and_force(
-            self.fixed.values, self._values, self._valid, self._weight, self.windows
+            self.fixed.values, self._values, self._valid, self.weight, self.windows
         )
         if n <= 0:
             return 0.0, np.zeros((3, 4))
