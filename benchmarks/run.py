@@ -8,7 +8,7 @@ import platform
 import sys
 from pathlib import Path
 
-NAMES = ("spline", "warp", "table", "readers", "memory")
+NAMES = ("spline", "warp", "resample", "table", "readers", "memory")
 
 
 def main(names: list[str]) -> None:
@@ -20,7 +20,8 @@ def main(names: list[str]) -> None:
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
     for name in names or NAMES[:-1]:
         print(f"\n{name}")
-        importlib.import_module(name if name == "readers" else f"bench_{name}").main()
+        module = name if name in ("readers", "resample") else f"bench_{name}"
+        importlib.import_module(module).main()
 
 
 if __name__ == "__main__":

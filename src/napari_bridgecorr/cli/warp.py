@@ -36,10 +36,18 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--interpolation",
-        choices=["auto", "linear", "mean", "nearest"],
+        choices=["auto", "nearest", "linear", "cubic", "mean"],
         default="auto",
-        help="auto: the volume-weighted mean where a fixed voxel "
+        help="auto: nearest for labels; the volume-weighted mean where a fixed voxel "
         "holds more than two moving ones, else linear (default)",
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        metavar="VOXELS",
+        default=0.02,
+        help="how far a voxel may be fetched from its exact place, in voxels of the moving image: "
+        "guaranteed, and much quicker than 0 (default: 0.02)",
     )
     parser.add_argument(
         "--dtype",
@@ -75,6 +83,7 @@ def run(options: Namespace) -> int:
         time=options.time,
         spacing_um=options.spacing,
         interpolation=options.interpolation,
+        tolerance_voxels=options.tolerance,
         dtype=options.dtype,
         outside=options.outside,
         progress=progress,

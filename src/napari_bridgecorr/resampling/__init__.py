@@ -3,10 +3,11 @@
 from .overlap import OverlapMean
 from .resample import resample
 from .reslice import group_slices, reslice, reslice_slabs
-from .sampler import INTERPOLATIONS, Block, PullSampler
+from .sampler import INTERPOLATIONS, TOLERANCE_VOXELS, Block, PullSampler
 
 __all__ = [
     "INTERPOLATIONS",
+    "TOLERANCE_VOXELS",
     "Block",
     "OverlapMean",
     "PullSampler",

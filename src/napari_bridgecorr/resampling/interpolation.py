@@ -246,7 +246,6 @@ def interpolate_rows(
     control: FloatArray,
     weights: FloatArray,
     kind: int,
-    rate: float,
     radius: FloatArray,
     inside: FloatArray,
     planes: FloatArray,
@@ -288,7 +287,7 @@ def interpolate_rows(
         values = np.empty((n_channels, nx), region.dtype)
         for r in range(rows.size):
             fill_row(
-                z[iz], rows[r], x, matrix, to_u, control, weights, kind, rate, radius, inside,
+                z[iz], rows[r], x, matrix, to_u, control, weights, kind, radius, inside,
                 near, n_near, step[1], expanded, first_row, row,
             )  # fmt: skip
             iy = chunk * ROWS + r

@@ -41,7 +41,7 @@ def resample(
     transform : Transform
     grid : Grid
         Where the fixed voxels are.
-    interpolation : {"auto", "linear", "mean", "nearest"}
+    interpolation : {"auto", "nearest", "linear", "cubic", "mean"}
         See :class:`PullSampler`.
     channels, times : sequence of int, optional
         Which to take; all by default.

@@ -87,9 +87,10 @@ class PullSampler:
     grid : Grid
         The fixed grid.
     interpolation : {"auto", "nearest", "linear", "cubic", "mean"}
-        ``auto``: the mean where a fixed voxel holds more than two moving voxels (averaging down is
-        never point-sampled), else linear. ``cubic`` is the interpolating B-spline (as SciPy's
-        ``order=3``); it may overshoot, and is NaN in every cell with a NaN at a corner.
+        ``auto``: nearest for labels; the mean where a fixed voxel holds more than two moving voxels
+        (averaging down is never point-sampled), else linear. ``cubic`` is the interpolating
+        B-spline (as SciPy's ``order=3``); it may overshoot, and is NaN in every cell with a NaN at
+        a corner.
     channels : sequence of int, optional
         Which channels; all by default.
     samples : (int, int, int), optional
@@ -134,6 +135,8 @@ class PullSampler:
         self._quick = quick.planned(grid.shape, tolerance_voxels) if quick else None
         self.map_error_voxels = self._quick.error_bound_voxels if self._quick else 0.0
         steps = self._steps_in_moving_voxels()
+        if interpolation == "auto" and moving.is_labels:
+            interpolation = "nearest"
         if interpolation == "auto":
             ratio = abs(float(np.linalg.det(steps)))
             interpolation = "mean" if ratio > _AVERAGE_FROM_VOLUME_RATIO else "linear"

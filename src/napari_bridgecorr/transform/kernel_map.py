@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import TransformError
 from .base import Transform, as_points
+from .lattice_map import LatticeMap
 from .thin_plate import frozen
 
 FloatArray = NDArray[np.float64]
@@ -94,6 +95,26 @@ class KernelMap(Transform):
         polynomial[:3] = self.polynomial_um
         u = (p - self.centre_um) / self.scale_um
         return np.asarray(bent + affine_points(polynomial, u))
+
+    def lattice_map(self, before: FloatArray, after: FloatArray) -> LatticeMap:
+        to_u, to_lengths = np.eye(4), np.eye(4)
+        to_u[:3] = np.column_stack([np.eye(3), -self.centre_um]) / self.scale_um
+        to_lengths[:3] = np.column_stack([np.eye(3), -self.centre_um]) / self._unit[:, None]
+        polynomial = np.eye(4)
+        polynomial[:3] = self.polynomial_um
+        matrix = after @ polynomial @ to_u @ before
+        distances, control = (to_lengths @ before)[:3], self._control
+        if self.dimensions == 2:
+            # without z, distances are those in the plane
+            distances, control = distances.copy(), control.copy()
+            distances[0], control[0] = 0.0, 0.0
+        return LatticeMap(
+            np.ascontiguousarray(matrix[:3]),
+            np.ascontiguousarray(distances),
+            control,
+            np.ascontiguousarray(after[:3, :3] @ self._weights),
+            kind=2 + self._order,
+        )
 
     def jacobian(self, points_um: ArrayLike) -> FloatArray:
         from .matern_kernels import matern_jacobian

@@ -5,8 +5,9 @@
 ``g(q) = U(sqrt(q))``, the fourth derivative of S along a line at the angle ``cos^2 = s`` to the
 radius is ``12 g'' + 48 s q g''' + 16 s^2 q^2 g''''``; what is bounded here is its largest size.
 
-Kinds: 0 ``-r``; 1 ``r^2 log r``; 2 ``(1 + s) exp(-s)`` with ``s = rate r`` (Matern 3/2). The free
-quartic terms of 0 and 1 were chosen for a small fourth derivative.
+Kinds: 0 ``-r``; 1 ``r^2 log r``; 2, 3, 4 Matern kernels of smoothness 1/2, 3/2, 5/2, of distances
+in units of the length scale over sqrt(2 smoothness): ``exp(-r)`` times 1, ``1 + r`` and
+``1 + r + r^2 / 3``. The free quartic terms of 0 and 1 were chosen for a small fourth derivative.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ FloatArray = NDArray[np.float64]
 OUTSIDE = (3.0, 6.0)
 INSIDE = (9.66, 13.65)
 # a landmark's radius grows with its weight to this power: its share of the error then does not
-RADIUS_POWER = (1 / 3, 1 / 2, 1 / 2)
+RADIUS_POWER = (1 / 3, 1 / 2, 1 / 3, 1 / 2, 1 / 2)
 
 # parts of a box that are divided side by side
 _SLICES = 16
 
 
-def polynomials(kind: int, rate: float, radius: FloatArray) -> FloatArray:
+def polynomials(kind: int, radius: FloatArray) -> FloatArray:
     """(m, 5) coefficients of 1, e, ..., e^4 for (m,) radii; zeros where the radius is 0."""
     out = np.zeros((radius.size, 5))
     r = radius[radius > 0]
@@ -44,14 +45,20 @@ def polynomials(kind: int, rate: float, radius: FloatArray) -> FloatArray:
         parts = np.array([log, 0.5 + log, 0.25 + 0 * r, -1 / 12 + 0 * r, 0.01136 + 0 * r])
         out[radius > 0] = (r**2 * parts).T
         return out
-    s = rate * r
-    parts = np.array([1 + s, -(s**2) / 2, s**3 / 8, -(s**3) * (1 + s) / 48, 0 * s])
-    out[radius > 0] = (np.exp(-s) * parts).T
+    one = np.ones_like(r)
+    parts = np.array(
+        {
+            2: [one, -r / 2, r * (r + 1) / 8, -r * (r**2 + 3 * r + 3) / 48, 0 * r],
+            3: [1 + r, -(r**2) / 2, r**3 / 8, -(r**3) * (1 + r) / 48, 0 * r],
+            4: [1 + r + r**2 / 3, -(r**2) * (1 + r) / 6, r**4 / 24, -(r**5) / 144, 0 * r],
+        }[kind]
+    )
+    out[radius > 0] = (np.exp(-r) * parts).T
     return out
 
 
 @inlined
-def derivative_bound(r: float, radius: float, kind: int, rate: float) -> float:
+def derivative_bound(r: float, radius: float, kind: int) -> float:
     """Bound on the fourth derivative of S at distances of r and more."""
     far = max(r, radius)
     if kind == 0:
@@ -60,14 +67,28 @@ def derivative_bound(r: float, radius: float, kind: int, rate: float) -> float:
     if kind == 1:
         size = OUTSIDE[1] if r >= radius else INSIDE[1]
         return size / (far * far)
-    s = rate * far
-    scale = rate * rate * rate * rate * math.exp(-s)
-    outside = scale * (3.0 / s + 3.0 + s)
+    s = far
+    # `outside`: the largest over s in [0, 1], in a form that falls with the distance; `second` and
+    # `third`: g_qq and R^2 |g_qqq| at the radius
+    if kind == 2:
+        cube = s * s * s
+        outside = 3.0 * (s + 1.0) / cube + 1.0
+        second = (s + 1.0) / (4.0 * cube)
+        third = (s * s + 3.0 * s + 3.0) / (8.0 * cube)
+    elif kind == 3:
+        outside = 3.0 / s + 3.0 + s
+        second = 1.0 / (4.0 * s)
+        third = (s + 1.0) / (8.0 * s)
+    else:
+        outside = 2.0 + s * s / 3.0
+        second = 1.0 / 12.0
+        third = s / 24.0
+    fall = math.exp(-s) * (1.0 + 1e-9)
     if r >= radius:
-        return outside
-    # its extremes: the centre, and the radius along it
-    inside = max(1.5 + 4.5 / s, 6.0 + 3.0 / s)
-    return max(outside, scale * inside * (1.0 + 1e-9))
+        return outside * fall
+    # within: the extremes are at the centre, and at the radius along it
+    inside = max(12.0 * (second + third), abs(12.0 * second - 48.0 * third))
+    return max(outside, inside) * fall
 
 
 @serial
@@ -79,7 +100,6 @@ def _sum_near_box(
     sizes: FloatArray,
     radius: FloatArray,
     kind: int,
-    rate: float,
 ) -> float:
     """Sum of bounds for stencils, as long as `reach` to either side, with centres in a box."""
     low0, low1, low2 = low[0] - reach[0], low[1] - reach[1], low[2] - reach[2]
@@ -106,7 +126,7 @@ def _sum_near_box(
         d0 = 0.0 if kind == 1 else max(low0 - z[i], z[i] - high0, 0.0)
         d1, d2 = max(low1 - y[i], y[i] - high1, 0.0), max(low2 - x[i], x[i] - high2, 0.0)
         r = math.sqrt(d0 * d0 + d1 * d1 + d2 * d2)
-        total += sizes[i] * derivative_bound(r, radius[i], kind, rate)
+        total += sizes[i] * derivative_bound(r, radius[i], kind)
     return total
 
 
@@ -118,13 +138,12 @@ def sums_at(
     sizes: FloatArray,
     radius: FloatArray,
     kind: int,
-    rate: float,
 ) -> FloatArray:
     """(n,) sums of bounds on the fourth derivatives for stencils about (n, 3) points."""
     found = np.zeros(points.shape[0])
     for k in prange(points.shape[0]):
         here = points[k]
-        found[k] = _sum_near_box(here, here, reach, control, sizes, radius, kind, rate)
+        found[k] = _sum_near_box(here, here, reach, control, sizes, radius, kind)
     return found
 
 
@@ -137,7 +156,6 @@ def largest_sum(
     sizes: FloatArray,
     radius: FloatArray,
     kind: int,
-    rate: float,
     allowed: float,
     smallest: float,
 ) -> float:
@@ -162,7 +180,7 @@ def largest_sum(
         while depth > 0:
             depth -= 1
             a, b = stack[depth, 0].copy(), stack[depth, 1].copy()
-            total = _sum_near_box(a, b, reach, control, sizes, radius, kind, rate)
+            total = _sum_near_box(a, b, reach, control, sizes, radius, kind)
             if total <= largest:
                 continue
             longest = first_axis

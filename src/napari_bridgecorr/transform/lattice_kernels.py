@@ -26,14 +26,19 @@ ROWS = 64
 
 
 @inlined
-def kernel_at(r2: float, kind: int, rate: float) -> float:
-    """The kernel at a squared distance; see :mod:`.lattice_kinds`."""
+def kernel_at(r2: float, kind: int) -> float:
+    """The kernel at a squared distance; see :mod:`.lattice_bound`."""
     if kind == 0:
         return -math.sqrt(r2)
     if kind == 1:
         return 0.5 * r2 * math.log(r2) if r2 > 0.0 else 0.0
-    s = rate * math.sqrt(r2)
-    return (1.0 + s) * math.exp(-s)
+    s = math.sqrt(r2)
+    fall = math.exp(-s)
+    if kind == 2:
+        return fall
+    if kind == 3:
+        return (1.0 + s) * fall
+    return (1.0 + s + s * s / 3.0) * fall
 
 
 @inlined
@@ -128,7 +133,6 @@ def add_near(
     control: FloatArray,
     weights: FloatArray,
     kind: int,
-    rate: float,
     radius: FloatArray,
     inside: FloatArray,
     near: IntArray,
@@ -186,7 +190,7 @@ def add_near(
             dx = here[k] - xc
             q = d2 + ee * (dx * dx)
             e = q * per_r2 - 1.0
-            s = kernel_at(q, kind, rate) - (p0 + e * (p1 + e * (p2 + e * (p3 + e * p4))))
+            s = kernel_at(q, kind) - (p0 + e * (p1 + e * (p2 + e * (p3 + e * p4))))
             row0[k] += w0 * s
             row1[k] += w1 * s
             row2[k] += w2 * s
@@ -232,7 +236,6 @@ def all_kernels(
     control: FloatArray,
     weights: FloatArray,
     kind: int,
-    rate: float,
     row: FloatArray,
 ) -> None:
     """Add every landmark's kernel to a row (3, n)."""
@@ -255,7 +258,7 @@ def all_kernels(
             for i in range(c0.size):
                 d0 = 0.0 if planar else u0 - c0[i]
                 d1, d2 = u1 - c1[i], u2 - c2[i]
-                s = kernel_at(d0 * d0 + d1 * d1 + d2 * d2, kind, rate)
+                s = kernel_at(d0 * d0 + d1 * d1 + d2 * d2, kind)
                 s0 += w0[i] * s
                 s1 += w1[i] * s
                 s2 += w2[i] * s
@@ -274,7 +277,6 @@ def fill_row(
     control: FloatArray,
     weights: FloatArray,
     kind: int,
-    rate: float,
     radius: FloatArray,
     inside: FloatArray,
     near: IntArray,
@@ -312,11 +314,9 @@ def fill_row(
             for k in range(n):
                 line[k] = base + along * x[k]
     if far:
-        add_near(
-            1.0, z, y, x, to_u, control, weights, kind, rate, radius, inside, near, n_near, row
-        )
+        add_near(1.0, z, y, x, to_u, control, weights, kind, radius, inside, near, n_near, row)
     elif control.shape[1] > 0:
-        all_kernels(z, y, x, to_u, control, weights, kind, rate, row)
+        all_kernels(z, y, x, to_u, control, weights, kind, row)
 
 
 @inlined
@@ -337,7 +337,6 @@ def node_values(
     control: FloatArray,
     weights: FloatArray,
     kind: int,
-    rate: float,
     radius: FloatArray,
     inside: FloatArray,
     planes: FloatArray,
@@ -371,12 +370,12 @@ def node_values(
         row = np.empty((3, x.size))
         for r in range(rows.size):
             fill_row(
-                z[iz], rows[r], x, affine, to_u, control, weights, kind, rate, radius, inside,
+                z[iz], rows[r], x, affine, to_u, control, weights, kind, radius, inside,
                 near, n_near, step[1], expanded, first_row, row,
             )  # fmt: skip
             if n_own > 0:
                 add_near(
-                    -1.0, z[iz], rows[r], x, to_u, control, weights, kind, rate, own_radius,
+                    -1.0, z[iz], rows[r], x, to_u, control, weights, kind, own_radius,
                     own_inside, own, n_own, row,
                 )  # fmt: skip
             for a in range(3):

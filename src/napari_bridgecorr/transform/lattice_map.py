@@ -44,11 +44,9 @@ class LatticeMap:
         Landmarks in those coordinates; m = 0 for an affine map.
     weights : (3, m) float64
         Kernel weights in moving voxels.
-    kind : {0, 1, 2}
+    kind : {0, 1, 2, 3, 4}
         The kernel; see :mod:`.lattice_bound`. Kind 1 takes distances along the last two
         coordinates only.
-    rate : float
-        Of kind 2: sqrt(3) over the length scale.
     levels : tuple of Level
         Coarse grids, coarsest first; none: every kernel at every voxel.
     error_bound_voxels : float
@@ -60,7 +58,6 @@ class LatticeMap:
     control: FloatArray
     weights: FloatArray
     kind: int = 0
-    rate: float = 1.0
     levels: tuple[Level, ...] = ()
     error_bound_voxels: float = 0.0
 
@@ -105,7 +102,7 @@ class LatticeMap:
 
         Returns
         -------
-        matrix, to_u, control, weights, kind, rate
+        matrix, to_u, control, weights, kind
         radius, polynomials : (m,), (m, 5)
             Of the finest coarse grid.
         planes : (z or 1, 3, y', x') float64
@@ -116,7 +113,7 @@ class LatticeMap:
         from .lattice_bound import polynomials
         from .lattice_kernels import node_values, planes_of
 
-        parts: tuple[Any, ...] = (self.to_u, self.control, self.weights, self.kind, self.rate)
+        parts: tuple[Any, ...] = (self.to_u, self.control, self.weights, self.kind)
         no_matrix = np.zeros((3, 4))
         lattices = [axes]
         for level in reversed(self.levels):
@@ -124,7 +121,7 @@ class LatticeMap:
         radius, inside = np.zeros(0), np.zeros((0, 5))
         planes, step, first = np.zeros((0, 3, 0, 0)), _ONES, np.zeros(3, np.int64)
         for level, here, (next_z, _, _) in zip(self.levels, lattices, lattices[1:], strict=False):
-            own_inside = polynomials(self.kind, self.rate, level.radius)
+            own_inside = polynomials(self.kind, level.radius)
             coarser: tuple[Any, ...] = (radius, inside, planes, step, first)
             arguments = (*here, no_matrix, *parts, *coarser, level.radius, own_inside)
             planes = node_values(*arguments)
@@ -152,8 +149,9 @@ class LatticeMap:
             else axis
             for axis, s in zip(axes, step, strict=True)
         )
-        # the planar kernel does not see z unless the grid is tilted
-        flat = self.kind == 1 and not self.to_u[1:, 0].any() and step[0] == 0
+        # planar kernels do not see z unless the grid is tilted
+        first = 1 if self.kind == 1 else 0
+        flat = not self.to_u[first:, 0].any() and step[0] == 0
         return (z[:1] if flat else z), y, x
 
 

@@ -33,6 +33,8 @@ _LAST_SHARE = 0.6
 # nanoseconds of one kernel at a node, one near kernel at a voxel, one near landmark in a row, one
 # node interpolated (one core, measured)
 _NODE_NS, _NEAR_NS, _ROW_NS, _VOXEL_NS = 1.0, 2.0, 40.0, 10.0
+# a logarithm or an exponential takes so much longer than a square root
+_SLOW_KERNEL = 6.0
 _PROBES, _WORST = 512, 32
 # plans that are looked at closely, and the least that a coarse grid's own landmark leaves to others
 _TRIED = 3
@@ -63,7 +65,7 @@ def plan(
     bound = Bound(map_, shape)
     if bound.spacing[2] == 0 or not bound.sizes.any():
         return None
-    direct = float(np.prod(shape)) * map_.control.shape[1] * _NODE_NS
+    direct = bound.node_cost(np.array([0, 1, 1]), halo=0)
     tried: list[tuple[float, int, tuple[IntArray, ...], tuple[float, ...]]] = []
     for steps, shares in _choices(bound.spacing, shape):
         if len(steps) > 1 and tried and bound.node_cost(steps[-1]) < 0.3 * min(tried)[0]:
@@ -74,7 +76,7 @@ def plan(
     allowed: list[float] = []
     best_cost, close = direct, 0
     for rough, _, steps, shares in sorted(tried):
-        if rough >= best_cost or close >= _TRIED:
+        if rough >= best_cost or (best and close >= _TRIED):
             break
         wanted = [0.999 * share * tolerance_voxels for share in shares]
         radii = [bound.radius_for(s, w) for s, w in zip(steps, wanted, strict=True)]
@@ -155,6 +157,7 @@ class Bound:
         heaviest = np.argsort(-self.sizes, kind="stable")[:_PROBES]
         inside = np.clip(map_.control, self._low[:, None], self._high[:, None])
         self._probes = np.ascontiguousarray(inside.T[heaviest])
+        self._slow = 1.0 if map_.kind == 0 else _SLOW_KERNEL
         self._heaviest = float(self.sizes.max())
         self._fourth = [float(v) ** 4 for v in self.spacing]
         self._spread()
@@ -200,15 +203,16 @@ class Bound:
     def _sums(self, probes: FloatArray, step: IntArray, radius: float) -> FloatArray:
         return sums_at(
             probes, self._reach(step), self._control, self._sizes,
-            radius * self._relative[self._some], self._map.kind, self._map.rate,
+            radius * self._relative[self._some], self._map.kind,
         )  # fmt: skip
 
     def _own_radius(self, step: IntArray, tolerance: float) -> float:
         """Radius that the heaviest landmark needs if the others are spread evenly."""
         kind = self._map.kind
         allowed = tolerance / self._factor(step)
-        if kind == 2:
-            return 5.0 * self._heaviest * self._map.rate**3 / allowed
+        if kind > 1:  # near a landmark these are cones or rounder; far away they vanish
+            own = self._heaviest / allowed
+            return float(own ** (1 / 3) * 1.7 if kind == 2 else 3.5 * own)
         radius = 0.0
         for _ in range(3):
             shells = math.log(self._extent / radius) if 0 < radius < self._extent else 0.0
@@ -226,7 +230,7 @@ class Bound:
         reach, factor = self._reach(level.step), self._factor(level.step)
         derivative = largest_sum(
             self._low - half, self._high + half, reach, self._control, self._sizes,
-            level.radius[self._some], self._map.kind, self._map.rate, allowed / factor,
+            level.radius[self._some], self._map.kind, allowed / factor,
             0.15 * (float(level.radius.max()) + float(reach.max())),
         )  # fmt: skip
         return factor * float(derivative)
@@ -241,10 +245,10 @@ class Bound:
         )
         return self._cost([(step, r) for step, r in zip(steps, radii, strict=True)])
 
-    def node_cost(self, step: IntArray) -> float:
+    def node_cost(self, step: IntArray, halo: int = 3) -> float:
         """Nanoseconds of every kernel at every node."""
-        nodes = [n / s + 3 if s else n for n, s in zip(self._shape, step.tolist(), strict=True)]
-        return float(math.prod(nodes) * self._map.control.shape[1] * _NODE_NS)
+        nodes = [n / s + halo if s else n for n, s in zip(self._shape, step.tolist(), strict=True)]
+        return float(math.prod(nodes) * self._map.control.shape[1] * _NODE_NS * self._slow)
 
     def cost(self, levels: tuple[Level, ...]) -> float:
         """Nanoseconds, roughly."""
@@ -265,7 +269,7 @@ class Bound:
                 z = 1.0
             nodes = z * y * x
             if math.isinf(outer):
-                total += nodes * landmarks * _NODE_NS
+                total += nodes * landmarks * _NODE_NS * self._slow
             else:
                 total += nodes * _VOXEL_NS * (not last)
                 total += self._near_cost(outer, nodes, z * y, voxels)
@@ -280,7 +284,7 @@ class Bound:
         evaluated = within * nodes / voxels
         # a row meets a landmark for about as many voxels as its radius is long
         length = max(radius * nodes / rows / (self._shape[2] * self.spacing[2]), 1.0)
-        return float(evaluated * _NEAR_NS + evaluated / length * _ROW_NS)
+        return float(evaluated * _NEAR_NS * self._slow + evaluated / length * _ROW_NS)
 
     def _reach(self, step: IntArray) -> FloatArray:
         """How far a stencil extends from its centre along the coordinates."""

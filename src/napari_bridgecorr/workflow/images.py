@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ..errors import GeometryError
 from ..image import SpatialImage
 from ..io.long_run import LongRun
 from ..io.writers import check_image_path, write_image, write_images
 from ..progress import Progress
-from ..resampling import resample
+from ..resampling import TOLERANCE_VOXELS, resample
 from ..resampling.same_dtype import with_dtype
 from ..transform import Transform
 from .work import grid_state, image_state, transform_state, with_work
@@ -80,6 +82,7 @@ def warp(
     time: int | None = None,
     spacing_um: tuple[float, float, float] | None = None,
     interpolation: str = "auto",
+    tolerance_voxels: float = TOLERANCE_VOXELS,
     dtype: str = "float",
     outside: float = 0,
     progress: Progress | None = None,
@@ -102,8 +105,11 @@ def warp(
         One time point; all by default.
     spacing_um : (float, float, float), optional
         Sample the fixed image's extent at this spacing (z, y, x) instead.
-    interpolation : {"auto", "linear", "mean", "nearest"}
-        See :class:`~napari_bridgecorr.resampling.PullSampler`.
+    interpolation : {"auto", "nearest", "linear", "cubic", "mean"}
+        See :class:`~napari_bridgecorr.resampling.PullSampler`. Labels take the nearest voxel's and
+        keep their type.
+    tolerance_voxels : float
+        How far a voxel may be fetched from its exact place, in moving voxels; 0: not at all.
     dtype : {"float", "same"}
         ``float``: float32 (float64 where float32 would lose digits), NaN outside the data.
         ``same``: the moving image's own type, integers rounded.
@@ -128,18 +134,27 @@ def warp(
     grid = fixed.grid if spacing_um is None else fixed.grid.at_spacing(spacing_um)
     if dtype not in DTYPES:
         raise GeometryError(f"the type of voxels is one of {', '.join(DTYPES)}, not {dtype!r}")
+    if moving.is_labels and interpolation not in ("auto", "nearest"):
+        raise GeometryError(
+            f"{moving.name} holds labels, which have no {interpolation} interpolation; "
+            "leave it at auto (nearest)"
+        )
+    if not 0 <= tolerance_voxels < math.inf:
+        raise GeometryError(f"the tolerance is 0 or more voxels, not {tolerance_voxels}")
     result = resample(
         moving,
         transform,
         grid,
         interpolation=interpolation,
+        tolerance_voxels=tolerance_voxels,
         channels=None if channel is None else [moving.channel_index(channel)],
         times=None if time is None else [time],
     )
-    if dtype == "same":
+    if dtype == "same" or moving.is_labels:
         result = with_dtype(result, moving.dtype, outside)
     if run is not None:
-        options = {"channel": channel, "time": time, "interpolation": interpolation}
+        options: dict[str, Any] = {"channel": channel, "time": time}
+        options |= {"interpolation": interpolation, "tolerance_voxels": tolerance_voxels}
         run = with_work(
             run,
             **{

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,10 @@ from scipy.ndimage import map_coordinates
 from napari_bridgecorr.errors import GeometryError
 from napari_bridgecorr.geometry import Grid
 from napari_bridgecorr.image import SpatialImage
+from napari_bridgecorr.io.registry import open_image
 from napari_bridgecorr.resampling import PullSampler, resample
 from napari_bridgecorr.transform import Affine, Transform
+from napari_bridgecorr.workflow.images import warp
 
 
 def cubic(image: SpatialImage, transform: Transform, grid: Grid) -> NDArray[Any]:
@@ -95,6 +99,28 @@ def test_channels_of_every_type(kind: str, dtype: str) -> None:
     expected = data[:, :, 1:, 2:].astype(np.float64)
     assert np.abs(found[:, :, :-1, :-2] - expected).max() <= exact
     assert np.isnan(found[:, :, -1]).all()
+
+
+def test_labels_stay_labels(tmp_path: Path) -> None:
+    data = np.arange(3 * 8 * 9, dtype=np.int32).reshape(3, 8, 9) + 2**24
+    plain = image_of(data)
+    labels = replace(plain, source=replace(plain.source, role="labels"))
+    shift = Affine.from_parts(np.eye(3), [0.0, 0.3, 1.4])
+    out = tmp_path / "labels.nii.gz"
+    warp(plain, labels, shift, out)
+    found = open_image(str(out)).data[0, 0].compute()
+    assert np.issubdtype(found.dtype, np.integer)
+    np.testing.assert_array_equal(found[:, :, :-1], data[:, :, 1:])
+    assert not found[:, :, -1].any()
+    with pytest.raises(GeometryError, match="labels, which have no cubic"):
+        warp(plain, labels, shift, out, interpolation="cubic")
+
+
+@pytest.mark.parametrize("tolerance", [-1.0, float("nan"), float("inf")])
+def test_odd_tolerances_are_refused(tolerance: float, tmp_path: Path) -> None:
+    image = image_of(np.zeros((2, 3, 4)))
+    with pytest.raises(GeometryError, match="0 or more voxels"):
+        warp(image, image, Affine.identity(), tmp_path / "a.nii", tolerance_voxels=tolerance)
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])

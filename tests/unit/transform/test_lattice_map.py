@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from napari_bridgecorr.fitting import FitOptions, fit
 from napari_bridgecorr.geometry import Grid
 from napari_bridgecorr.landmarks import LandmarkSet
-from napari_bridgecorr.transform import Affine, Chain, ThinPlateSpline, Transform
+from napari_bridgecorr.transform import Affine, Chain, KernelMap, ThinPlateSpline, Transform
 from napari_bridgecorr.transform.lattice_bound import OUTSIDE, derivative_bound, polynomials
 from napari_bridgecorr.transform.lattice_map import LatticeMap
 
@@ -113,9 +114,9 @@ def test_affine_parts_of_a_chain_are_folded() -> None:
     )
 
 
-def largest_within(kind: int, rate: float, radius: float) -> float:
+def largest_within(kind: int, radius: float) -> float:
     """Largest fourth derivative of the polynomial along any line within the radius."""
-    p = Polynomial(polynomials(kind, rate, np.array([radius]))[0])
+    p = Polynomial(polynomials(kind, np.array([radius]))[0])
     q, share = np.meshgrid(np.linspace(0, 1, 801), np.linspace(0, 1, 401))
     t2, e = q * share, q - 1
     # of P(q) with q = t^2 + b^2, by t: 12 P_qq + 48 t^2 P_qqq + 16 t^4 P_qqqq
@@ -126,41 +127,68 @@ def largest_within(kind: int, rate: float, radius: float) -> float:
 @pytest.mark.parametrize("kind", [0, 1])
 @pytest.mark.parametrize("radius", [0.3, 2.0])
 def test_the_fourth_derivative_within_the_radius(kind: int, radius: float) -> None:
-    bound = derivative_bound(0.0, radius, kind, 1.0)
-    assert 0.98 * bound < largest_within(kind, 1.0, radius) <= bound
+    bound = derivative_bound(0.0, radius, kind)
+    assert 0.98 * bound < largest_within(kind, radius) <= bound
 
 
+@pytest.mark.parametrize("kind", [2, 3, 4])
 @pytest.mark.parametrize("radius", [0.02, 0.2, 1.0, 5.0])
-def test_the_same_of_the_matern_kernel(radius: float) -> None:
-    bound = derivative_bound(0.0, radius, 2, 1.7)
-    assert 0.3 * bound < largest_within(2, 1.7, radius) <= bound
+def test_the_same_of_the_matern_kernels(kind: int, radius: float) -> None:
+    bound = derivative_bound(0.0, radius, kind)
+    assert 0.3 * bound < largest_within(kind, radius) <= bound
 
 
-@pytest.mark.parametrize(
-    ("kind", "kernel"),
-    [
-        (0, lambda r: -r),
-        (1, lambda r: r**2 * np.log(r)),
-        (2, lambda r: (1 + 1.7 * r) * np.exp(-1.7 * r)),
-    ],
-)
-def test_the_polynomial_joins_the_kernel(kind: int, kernel: Callable[[float], float]) -> None:
+KERNELS: list[Callable[[Any], Any]] = [
+    lambda r: -r,
+    lambda r: r**2 * np.log(r),
+    lambda r: np.exp(-r),
+    lambda r: (1 + r) * np.exp(-r),
+    lambda r: (1 + r + r**2 / 3) * np.exp(-r),
+]
+
+
+@pytest.mark.parametrize("kind", range(5))
+def test_the_polynomial_joins_the_kernel(kind: int) -> None:
     """In value and three derivatives: what is left falls with the fourth power of e."""
-    radius = 0.7
-    p = Polynomial(polynomials(kind, 1.7, np.array([radius]))[0])
+    radius = 1.2
+    p = Polynomial(polynomials(kind, np.array([radius]))[0])
     for e in (-0.04, -0.02, 0.02, 0.04):
-        assert abs(p(e) - kernel(radius * np.sqrt(1 + e))) < 0.2 * e**4
-    assert p(0) == pytest.approx(kernel(radius), abs=1e-14)
+        assert abs(p(e) - KERNELS[kind](radius * np.sqrt(1 + e))) < 0.2 * e**4
+    assert p(0) == pytest.approx(KERNELS[kind](radius), abs=1e-14)
 
 
-def test_the_fourth_derivative_of_the_matern_kernel_beyond_the_radius() -> None:
+@pytest.mark.parametrize("kind", [2, 3, 4])
+def test_the_fourth_derivative_of_matern_kernels_beyond_the_radius(kind: int) -> None:
     h, t = 1e-2, np.linspace(-3, 3, 61)
     steps = np.array([1, -4, 6, -4, 1])
-    for b in (0.1, 0.4, 1.0):
+    for b in (0.1, 0.4, 1.0, 3.0):
         r = np.sqrt(b**2 + (t[:, None] + h * np.arange(-2, 3)) ** 2)
-        fourth = ((1 + r) * np.exp(-r)) @ steps / h**4
-        bounds = np.array([derivative_bound(v, 0.05, 2, 1.0) for v in r.min(axis=1)])
+        fourth = KERNELS[kind](r) @ steps / h**4
+        bounds = np.array([derivative_bound(v, 0.05, kind) for v in r.min(axis=1)])
         assert np.all(np.abs(fourth) <= bounds + 1e-3)
+    distances = np.linspace(0.05, 20, 500)
+    bounds = np.array([derivative_bound(v, 0.05, kind) for v in distances])
+    assert np.all(np.diff(bounds) < 0)
+
+
+@pytest.mark.parametrize("dimensions", [3, 2])
+@pytest.mark.parametrize("kernel", ["matern12", "matern32", "matern52"])
+def test_gaussian_process_maps(kernel: str, dimensions: int) -> None:
+    rng = np.random.default_rng(5)
+    grid = oblique_grid()
+    fixed = grid.to_world(rng.uniform(0, 1, (40, 3)) * SHAPE)
+    transform = KernelMap(
+        fixed, fixed + 3, rng.normal(0, 12, (40, 3)), rng.normal(size=(3, 4)) * 50,
+        fixed.mean(axis=0), 120.0, kernel, [160.0, 90.0, 120.0], 0.1, dimensions,
+    )  # fmt: skip
+    plain = quick(transform, 0.0)
+    np.testing.assert_allclose(plain.positions(whole()), exact(transform, whole()), atol=1e-9)
+    for tolerance in (0.1, 0.01):
+        found = quick(transform, tolerance)
+        off = np.linalg.norm(found.positions(whole()) - exact(transform, whole()), axis=1).max()
+        assert off <= found.error_bound_voxels + 1e-9
+        assert found.error_bound_voxels <= tolerance
+        assert found.levels or tolerance < 0.1
 
 
 def test_the_fourth_derivative_beyond_the_radius() -> None:
