@@ -137,6 +137,7 @@ def save_table(pair: Pair, path: Path, progress: Progress) -> Path:
             options.model,
             options.dimensions,
             pair.fit.noise,
+            pair.fit.evidence,
         ),
         metadata={"fit": fit_document(pair.fit)["fit"]},
         progress=progress,

@@ -51,9 +51,10 @@ def add(commands: Commands) -> None:
     )
     mode.add_argument(
         "--map",
-        choices=["jacobian", "fold", "hull", "error"],
+        choices=["jacobian", "fold", "hull", "error", "error68", "error95"],
         help="jacobian: determinant (1 keeps volume); fold: 1 where it is <= 0; hull: distance "
-        "outside the fixed landmarks' convex hull in um; error: predicted registration error in um",
+        "outside the fixed landmarks' convex hull in um; error: predicted registration error in um "
+        "(expected RMS); error68, error95: what it stays below with that probability",
     )
     parser.add_argument(
         "--image", "--like", metavar="IMAGE", help="the fixed image: its slices, or the map's grid"

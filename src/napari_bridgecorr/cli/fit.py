@@ -147,7 +147,7 @@ def _held_out_text(found: HeldOutErrors) -> str:
 
 
 def _fit_json(result: Fit, left_out: HeldOutErrors | None) -> dict[str, object]:
-    from ..fitting import leave_one_out, prior_facts
+    from ..fitting import leave_one_out, predicted_error, prior_facts
 
     diagnostics = result.diagnostics.to_dict()
     return {
@@ -161,6 +161,7 @@ def _fit_json(result: Fit, left_out: HeldOutErrors | None) -> dict[str, object]:
         "left_out": list(result.left_out),
         **diagnostics,
         "leave_one_out": leave_one_out(result).to_dict(),
+        "predicted_error": predicted_error(result).to_dict(),
         "kfold": None if left_out is None else left_out.to_dict(),
         "warnings": list(result.warnings),
     }

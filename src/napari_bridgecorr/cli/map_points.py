@@ -32,6 +32,12 @@ def add(commands: Commands) -> None:
     parser.add_argument("--columns", type=columns, metavar="KEY=COLUMN,...", help=COLUMNS_HELP)
     parser.add_argument("--image", metavar="IMAGE", help="the points' image, for --unit px")
     parser.add_argument("--inverse", action="store_true", help="map moving points to fixed ones")
+    parser.add_argument(
+        "--error",
+        action="store_true",
+        help="add the columns predicted_error_um (expected RMS error of the mapped point) and "
+        "error_68_um, error_95_um (what it stays below with that probability); OUT is a .csv",
+    )
 
 
 def run(options: Namespace) -> int:
@@ -44,6 +50,7 @@ def run(options: Namespace) -> int:
         options.out,
         inverse=options.inverse,
         reading=_points_reading(options),
+        with_error=options.error,
     )
     for warning in result.warnings:
         warn(warning)

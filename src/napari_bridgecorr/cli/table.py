@@ -59,11 +59,12 @@ def add(commands: Commands) -> None:
 
     parser.add_argument(
         "--add",
-        choices=["jacobian", "fold", "hull"],
+        choices=["jacobian", "fold", "hull", "error68", "error95"],
         action="append",
         default=[],
-        help="a column jacobian_determinant, folding (1 where that is <= 0) or outside_hull_um "
-        "(distance from the landmarks' convex hull) more (repeatable)",
+        help="a column jacobian_determinant, folding (1 where that is <= 0), outside_hull_um "
+        "(distance from the landmarks' convex hull), registration_error_68_um or _95_um (what the "
+        "error stays below with that probability) more (repeatable)",
     )
 
 

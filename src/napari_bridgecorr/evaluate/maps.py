@@ -96,22 +96,35 @@ class PredictedError:
     model : ErrorModel
     n_landmarks : int
         That it was made from: sets how many points are computed at once.
+    level : float or None
+        Give the length that the error stays below with this probability, not the expected RMS.
     """
 
     model: ErrorModel
     n_landmarks: int
-    name: str = "registration error"
+    level: float | None = None
+
+    @property
+    def name(self) -> str:
+        return "registration error" + ("" if self.level is None else f" {100 * self.level:g} %")
 
     @property
     def description(self) -> str:
-        return self.model.description
+        if self.level is None:
+            return self.model.description
+        return (
+            f"length (um) that the registration error stays below with a probability of "
+            f"{100 * self.level:g} %, from the same distribution as: {self.model.description}"
+        )
 
     @property
     def n_terms(self) -> int:
-        return 4 * (self.n_landmarks + 4)
+        return 16 * (self.n_landmarks + 4)
 
     def at(self, points_um: FloatArray) -> FloatArray:
-        return self.model.predict(points_um)
+        if self.level is None:
+            return self.model.predict(points_um)
+        return self.model.radius(points_um, self.level)
 
 
 def lazy_map(quantity: Quantity, grid: Grid) -> SpatialImage:

@@ -7,6 +7,7 @@ from .error_summary import ErrorSummary, summarise
 from .fit import Fit, fit, prior_facts
 from .held_out import HeldOutErrors, k_fold, leave_one_out
 from .options import FitOptions, parse_smoothing
+from .predicted_error import PredictedErrors, predicted_error
 from .robust import Suspect
 from .selection import ModelScore, compare_models
 
@@ -21,6 +22,7 @@ __all__ = [
     "FoldingCheck",
     "HeldOutErrors",
     "ModelScore",
+    "PredictedErrors",
     "Suspect",
     "compare_models",
     "error_model",
@@ -28,6 +30,7 @@ __all__ = [
     "k_fold",
     "leave_one_out",
     "parse_smoothing",
+    "predicted_error",
     "prior_facts",
     "summarise",
 ]

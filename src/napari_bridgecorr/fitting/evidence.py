@@ -24,11 +24,16 @@ from .spline_system import SplineSystem
 
 FloatArray = NDArray[np.float64]
 
-KERNELS = ("matern12", "matern32", "matern52")
+KERNELS = ("matern12", "matern32", "matern52", "matern72", "gaussian")
 # in RMS radii: the shortest is no map between the landmarks, the longest hardly differs from none
 _LENGTHS = np.geomspace(0.25, 12.0, 9)
 # noise over the mean eigenvalue of the kernel on the contrasts
 _NOISES = np.geomspace(1e-6, 1e4, 41)
+# Tissue seldom bends over less than a third or more than thrice the landmarks' size: the log of a
+# length is taken to be about this, give or take one. A rough kernel of a short length would be
+# noise by another name.
+_USUAL_LENGTH = 2.0
+_SHORTEST_ROUGH = 0.9
 # standard deviation that the log of a stretch is taken to have
 _STRETCH_SD = 0.5
 _STRETCH_STEPS = (0.7, 0.35)
@@ -107,7 +112,9 @@ def weigh_priors(
     stretch = _stretch(parts, table, dimensions)
     if stretch != (1.0, 1.0, 1.0):
         table = _grid(parts, stretch)
-    total = np.array([row.likelihood for row in table])
+    total = np.array(
+        [row.likelihood - 0.5 * np.log(row.prior.length / _USUAL_LENGTH) ** 2 for row in table]
+    )
     shares = np.exp(total - total.max())
     shares /= shares.sum()
     return _evidence(parts, table, shares)
@@ -183,6 +190,7 @@ def _grid(parts: list[_Part], stretch: tuple[float, float, float]) -> list[_Row]
         _row(parts, Prior(kernel, float(length), stretch))
         for kernel in KERNELS
         for length in _LENGTHS
+        if kernel != "matern12" or length > _SHORTEST_ROUGH
     ]
 
 

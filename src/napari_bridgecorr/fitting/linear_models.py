@@ -119,6 +119,38 @@ def leave_one_out_linear(
     return np.asarray(predicted - moving_um)
 
 
+def tangents(
+    model: str, transform: Affine, offsets_um: FloatArray, dimensions: int = 3
+) -> FloatArray:
+    """(n, 3, p) derivatives of a linear model's map by its p parameters.
+
+    Parameters
+    ----------
+    model : {"translation", "rigid", "similarity", "affine"}
+    transform : Affine
+    offsets_um : (n, 3) float64
+        Fixed points from a centre.
+    dimensions : {3, 2}
+    """
+    first, n = 3 - dimensions, len(offsets_um)
+    shifts = np.broadcast_to(np.eye(3)[:, first:], (n, 3, dimensions))
+    if model == "translation":
+        return shifts
+    if model == "affine":
+        by_matrix = np.zeros((n, 3, dimensions, dimensions))
+        for axis in range(first, 3):
+            by_matrix[:, axis, axis - first] = offsets_um[:, first:]
+        return np.concatenate([shifts, by_matrix.reshape(n, 3, -1)], axis=2)
+    moved = offsets_um @ transform.matrix[:3, :3].T
+    if dimensions == 2:
+        moved[:, 0] = 0.0
+    turns = np.einsum("kij,nj->nik", _ROTATIONS[:1] if dimensions == 2 else _ROTATIONS, moved)
+    parts = [shifts, turns]
+    if model == "similarity":
+        parts.append(moved[:, :, None])
+    return np.concatenate(parts, axis=2)
+
+
 def leverage(fixed_um: FloatArray, weights: FloatArray, dimensions: int) -> FloatArray:
     """(n,) diagonal of the hat matrix of the weighted affine fit."""
     centre, size = normalisation(fixed_um)

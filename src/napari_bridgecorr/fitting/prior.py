@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..transform.kernel_map import MATERN_ORDERS
+from ..transform.kernel_map import MATERN_ORDERS, kernel_unit
 
 FloatArray = NDArray[np.float64]
 
@@ -23,7 +23,8 @@ class Prior:
 
     Parameters
     ----------
-    kernel : {"thin_plate", "matern12", "matern32", "matern52"}
+    kernel : {"thin_plate", "matern12", "matern32", "matern52", "matern72",
+        "gaussian"}
     length : float
         In RMS radii of the fixed landmarks.
     stretch : (float, float, float)
@@ -56,9 +57,10 @@ class Prior:
                 return np.asarray(-r, dtype=np.float64)
             # r^2 log r -> 0 as r -> 0
             return np.asarray(r**2 * np.log(np.where(r > 0, r, 1.0)), dtype=np.float64)
-        order = MATERN_ORDERS[self.kernel]
-        a = np.sqrt(2 * order + 1) * r
-        factor = (1.0, 1 + a, 1 + a + a * a / 3)[order]
+        order, a = MATERN_ORDERS[self.kernel], kernel_unit(self.kernel) * r
+        if self.kernel == "gaussian":
+            return np.asarray(np.exp(-a * a / 2), dtype=np.float64)
+        factor = (1.0, 1 + a, 1 + a + a * a / 3, 1 + a + a * a * (0.4 + a / 15))[order]
         return np.asarray(factor * np.exp(-a), dtype=np.float64)
 
 

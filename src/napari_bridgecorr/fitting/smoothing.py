@@ -25,7 +25,7 @@ _SAMPLE = 600
 _SAMPLE_GRID = 48
 _STEPS = 3
 _LONGEST_STEP = math.log(30)
-_FLAT = 5e-4
+_FLAT = 2e-4
 _FIRST_FROM_ZERO = 1e-3
 
 
@@ -168,8 +168,8 @@ def _search(
         lam = math.exp(log)
         steep = lam * slope(system, moving_um, lam, noise, method)
         tried.append((log, steep))
-        if abs(steep) < _FLAT:
-            break
+        if steep**2 < 2 * _FLAT * max(curvature, 1e-2):
+            break  # a further step would gain less than that
         if len(tried) > 1:
             (x0, g0), (x1, g1) = tried[-2:]
             if (g1 - g0) * (x1 - x0) > 0:  # a valley, not a ridge

@@ -15,15 +15,21 @@ from .thin_plate import frozen
 
 FloatArray = NDArray[np.float64]
 
-# by name: the kernel has smoothness order + 1/2
-MATERN_ORDERS = {"matern12": 0, "matern32": 1, "matern52": 2}
+# by name: the kernel has smoothness order + 1/2, but the last, which is smooth
+MATERN_ORDERS = {"matern12": 0, "matern32": 1, "matern52": 2, "matern72": 3, "gaussian": 4}
+
+
+def kernel_unit(kernel: str) -> float:
+    """What multiplies a distance in lengths before it enters the kernel."""
+    return 1.0 if kernel == "gaussian" else math.sqrt(2 * MATERN_ORDERS[kernel] + 1)
 
 
 class KernelMap(Transform):
     """``f(x) = P (u, 1) + sum_i w_i k(d_i(x))`` with ``u = (x - centre) / scale``.
 
     ``d_i`` is the distance from landmark i, each axis divided by its length, and `k` a Matern
-    kernel (Matern 1960; Rasmussen & Williams 2006, eq. 4.17) of smoothness 1/2, 3/2 or 5/2. The
+    kernel (Matern 1960; Rasmussen & Williams 2006, eq. 4.17) of smoothness 1/2 to 7/2, or their
+    limit, the Gaussian. The
     thin-plate spline is the limit of ``matern12`` with infinite lengths (in 3-D).
 
     Parameters
@@ -35,7 +41,7 @@ class KernelMap(Transform):
     polynomial_um : (3, 4) array-like
         ``P``, acting on ``(u_z, u_y, u_x, 1)``.
     centre_um, scale_um : (3,) array-like, float
-    kernel : {"matern12", "matern32", "matern52"}
+    kernel : {"matern12", "matern32", "matern52", "matern72", "gaussian"}
     lengths_um : (3,) array-like
         Length scales along z, y, x.
     smoothing : float
@@ -77,7 +83,7 @@ class KernelMap(Transform):
         if not (np.isfinite(self.smoothing) and self.smoothing >= 0):
             raise TransformError(f"the map's smoothing must be 0 or positive, not {smoothing}")
         self._order = MATERN_ORDERS[kernel]
-        self._unit = self.lengths_um / math.sqrt(2 * self._order + 1)
+        self._unit = self.lengths_um / kernel_unit(kernel)
         self._control = np.ascontiguousarray(self._in_lengths(self.fixed_um).T)
         self._weights = np.ascontiguousarray(self.weights_um.T)
 

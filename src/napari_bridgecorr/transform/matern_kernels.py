@@ -16,13 +16,20 @@ FloatArray = NDArray[np.float64]
 
 @inlined
 def _value(a: Any, order: Any) -> Any:
-    """Matern kernel of smoothness ``order + 1/2`` at ``a = sqrt(2 order + 1) r / length``."""
+    """Matern kernel of smoothness ``order + 1/2`` at ``a = sqrt(2 order + 1) r / length``.
+
+    Order 4 is the limit of them, the Gaussian, at ``a = r / length``.
+    """
     e = math.exp(-a)
     if order == 0:
         return e
     if order == 1:
         return (1.0 + a) * e
-    return (1.0 + a + a * a / 3.0) * e
+    if order == 2:
+        return (1.0 + a + a * a / 3.0) * e
+    if order == 3:
+        return (1.0 + a + a * a * (0.4 + a / 15.0)) * e
+    return math.exp(-0.5 * a * a)
 
 
 @inlined
@@ -33,7 +40,11 @@ def _slope(a: Any, order: Any) -> Any:
         return -e / a if a > 0.0 else 0.0
     if order == 1:
         return -e
-    return -(1.0 + a) / 3.0 * e
+    if order == 2:
+        return -(1.0 + a) / 3.0 * e
+    if order == 3:
+        return -(1.0 + a + a * a / 3.0) / 5.0 * e
+    return -math.exp(-0.5 * a * a)
 
 
 @parallel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,8 +43,8 @@ from .tables import transform_error
 
 FloatArray = NDArray[np.float64]
 
-MapKind = Literal["jacobian", "fold", "hull", "error"]
-MAP_KINDS: tuple[MapKind, ...] = ("jacobian", "fold", "hull", "error")
+MapKind = Literal["jacobian", "fold", "hull", "error", "error68", "error95"]
+MAP_KINDS: tuple[MapKind, ...] = ("jacobian", "fold", "hull", "error", "error68", "error95")
 
 TARGET_MEANING = (
     "distance (um) in the moving space between each check landmark and where the transform puts "
@@ -55,7 +55,10 @@ _COLUMNS: dict[MapKind, str] = {
     "jacobian": "jacobian_determinant",
     "fold": "folding",
     "hull": "outside_hull_um",
+    "error68": "registration_error_68_um",
+    "error95": "registration_error_95_um",
 }
+_LEVELS: dict[MapKind, float] = {"error68": 0.68, "error95": 0.95}
 _DIFFERENCE_COLUMNS = (
     "slice", "row", "column", "z_um", "y_um", "x_um",
     "difference_z_um", "difference_y_um", "difference_x_um", "distance_um",
@@ -79,6 +82,8 @@ class CheckedTransform:
     predicted_um : (n,) float64 or None
         Expected error at each by the transform's own landmarks; None if these are not known.
     warnings : tuple of str
+    levels_um : dict of str to (n,) float64
+        "error68", "error95": what the error stays below with that probability, by the same.
     """
 
     pairs: LandmarkPairs
@@ -87,6 +92,7 @@ class CheckedTransform:
     outside_hull_um: FloatArray | None
     predicted_um: FloatArray | None
     warnings: tuple[str, ...]
+    levels_um: dict[MapKind, FloatArray] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; undefined numbers are None."""
@@ -113,6 +119,8 @@ class CheckedTransform:
             row["outside_hull_um"] = number_or_none(float(self.outside_hull_um[i]))
         if self.predicted_um is not None:
             row["predicted_error_um"] = number_or_none(float(self.predicted_um[i]))
+        for kind, lengths in self.levels_um.items():
+            row[f"predicted_{kind}_um"] = number_or_none(float(lengths[i]))
         return row
 
 
@@ -177,11 +185,14 @@ def check_landmarks(
             f"nowhere: {_listed(lost)}"
         )
     outside = predicted = None
+    levels: dict[MapKind, FloatArray] = {}
     if known is not None:
         outside = ConvexHull(known.fixed_um, source.dimensions).distance_um(pairs.fixed_um)
         model = transform_error(source)
-        predicted = None if model is None else model.predict(pairs.fixed_um)
-    return CheckedTransform(pairs, error, fitted, outside, predicted, tuple(warnings))
+        if model is not None:
+            predicted = model.predict(pairs.fixed_um)
+            levels = {name: model.radius(pairs.fixed_um, p) for name, p in _LEVELS.items()}
+    return CheckedTransform(pairs, error, fitted, outside, predicted, tuple(warnings), levels)
 
 
 def compare_registrations(
@@ -245,7 +256,7 @@ def write_map(
 
     Parameters
     ----------
-    kind : {"jacobian", "fold", "hull", "error"}
+    kind : {"jacobian", "fold", "hull", "error", "error68", "error95"}
     transform : Path
         In any format.
     grid : Grid
@@ -306,13 +317,13 @@ def quantity_of(
             "it does not say by which model its landmarks were fitted: fit again, or give check "
             "landmarks with --landmarks"
         )
-    return PredictedError(model, len(pairs))
+    return PredictedError(model, len(pairs), _LEVELS.get(kind))
 
 
 def table_quantities(
     kinds: Iterable[str], source: TransformFile, landmarks: LandmarkSet | None = None
 ) -> dict[str, Quantity]:
-    """Columns of a voxel table by their names: "jacobian", "fold" and "hull".
+    """Columns of a voxel table: all kinds of maps but "error", which it has anyway.
 
     Raises
     ------

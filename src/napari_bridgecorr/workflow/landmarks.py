@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FitError, ReadError, TransformError
-from ..fitting import Fit, FitOptions, fit
+from ..errors import FitError, ReadError, TransformError, WriteError
+from ..fitting import ErrorModel, Fit, FitOptions, fit
+from ..fitting.error_model import InverseErrorModel
 from ..io.landmark_files import (
     POINT_COLUMNS,
     LandmarkFile,
@@ -29,7 +30,9 @@ from ..io.landmark_files import (
 )
 from ..io.transform_files import TransformFile, fit_document, read_transform, write_document
 from ..landmarks import Side
+from .tables import transform_error
 
+ERROR_COLUMNS = ("predicted_error_um", "error_68_um", "error_95_um")
 _SIDES: tuple[Side, ...] = ("fixed", "moving")
 _SLICER_ENDINGS = (".fcsv", ".json")
 
@@ -152,6 +155,7 @@ def map_points(
     *,
     inverse: bool = False,
     reading: LandmarkFileOptions | None = None,
+    with_error: bool = False,
 ) -> MappedPoints:
     """Map points of a file of any format through a transform file.
 
@@ -164,12 +168,14 @@ def map_points(
         Map moving points to fixed ones.
     reading : LandmarkFileOptions or None
         What the file of points does not say.
+    with_error : bool
+        Add columns of the predicted error: expected RMS, and the 68 % and 95 % levels.
 
     Raises
     ------
     ReadError, WriteError
     TransformError
-        If no point could be mapped.
+        If no point could be mapped, or nothing tells how wrong the transform is.
     """
     source = read_transform(transform)
     function = source.transform.inverse() if inverse else source.transform
@@ -181,6 +187,7 @@ def map_points(
         warnings += file.warnings
     else:
         tables = iter_points(points)
+    error = _error_of(source, transform, out, inverse) if with_error else None
     counts = [0, 0]
 
     def mapped() -> Iterator[tuple[PointTable, NDArray[np.float64]]]:
@@ -188,7 +195,7 @@ def map_points(
             found = function.map(table.points_um)
             counts[0] += len(found)
             counts[1] += int(np.sum(~np.all(np.isfinite(found), axis=1)))
-            yield table, found
+            yield table if error is None else _with_error(table, error), found
         if counts[0] and counts[0] == counts[1]:
             raise TransformError(
                 f"{points}: none of the {counts[0]} points can be mapped; they lie outside the "
@@ -201,6 +208,25 @@ def map_points(
     else:
         write_point_chunks(mapped(), out)
     return MappedPoints(counts[0], counts[1], warnings)
+
+
+def _error_of(source: TransformFile, path: Path, out: Path, inverse: bool) -> ErrorModel:
+    if out.suffix.lower() in _SLICER_ENDINGS:
+        raise WriteError(out, "has no place for predicted errors", "write a .csv")
+    model = transform_error(source)
+    if model is None:
+        raise TransformError(
+            f"{path}: it brings no landmarks that tell how wrong it is: fit it again"
+        )
+    return InverseErrorModel(model, source.transform.inverse()) if inverse else model
+
+
+def _with_error(table: PointTable, error: ErrorModel) -> PointTable:
+    points = table.points_um
+    columns = (error.predict(points), error.radius(points, 0.68), error.radius(points, 0.95))
+    cells = [["" if np.isnan(v) else f"{v:.4g}" for v in column] for column in columns]
+    rows = tuple((*row, *more) for row, *more in zip(table.rows, *cells, strict=True))
+    return PointTable(points, (*table.header, *ERROR_COLUMNS), rows)
 
 
 def fit_of(source: TransformFile) -> Fit | None:

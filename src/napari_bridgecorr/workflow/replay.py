@@ -210,6 +210,7 @@ class _Runner:
                 result.options.model,
                 record.options.dimensions,
                 result.noise,
+                result.evidence,
             ),
             masks={m.name: self.images[m.image] for m in self.session.masks},
             options=TableOptions(**options),

@@ -4,12 +4,19 @@ import numpy as np
 import pytest
 from fitting_samples import BOX_UM, clicked, named, points_in_box, rms_length
 from scipy.spatial.distance import cdist
+from scipy.spatial.transform import Rotation
 
 from napari_bridgecorr.fitting import CheckErrorModel, FitOptions, error_model, fit
-from napari_bridgecorr.fitting.error_model import ResidualErrorModel, SplineErrorModel
-from napari_bridgecorr.fitting.linear_models import fit_affine
+from napari_bridgecorr.fitting.error_model import (
+    InverseErrorModel,
+    LinearErrorModel,
+    PosteriorErrorModel,
+)
+from napari_bridgecorr.fitting.error_radius import length_quantile
+from napari_bridgecorr.fitting.linear_models import fit_affine, fit_linear
 from napari_bridgecorr.fitting.smoothing import choose_smoothing
 from napari_bridgecorr.fitting.spline_system import SplineSystem
+from napari_bridgecorr.geometry.convex_hull import ConvexHull
 from napari_bridgecorr.landmarks import LandmarkPairs
 from napari_bridgecorr.transform import Affine, Transform
 
@@ -44,14 +51,14 @@ def drawn_from_the_prior(
 @pytest.mark.parametrize("affine", [False, True], ids=["spline", "affine"])
 def test_calibrated_where_the_prior_is_true(noise_um: float, affine: bool) -> None:
     predicted, actual = [], []
-    for seed in range(24):
+    for seed in range(12):
         pairs, targets, truth = drawn_from_the_prior(seed, 40, 1.0, noise_um)
         if affine:
             transform: Transform = fit_affine(pairs.fixed_um, pairs.moving_um)
         else:
             transform = auto_spline(pairs)
         model = error_model(pairs, transform, "affine" if affine else "tps")
-        assert isinstance(model, SplineErrorModel)
+        assert isinstance(model, PosteriorErrorModel)
         predicted.append(np.sqrt(np.mean(model.predict(targets) ** 2)))
         actual.append(rms_length(transform.map(targets) - truth))
     # exact clicks are given the little noise that they cannot exclude, which takes up to a tenth
@@ -65,7 +72,7 @@ def test_calibrated_where_the_prior_is_true(noise_um: float, affine: bool) -> No
 )
 def test_near_the_truth_on_smooth_samples(n: int, noise_um: float, bend_um: float) -> None:
     predicted, actual = [], []
-    for seed in range(24):
+    for seed in range(12):
         pairs, truth, targets = clicked(seed, n, noise_um, bend_um)
         transform = auto_spline(pairs)
         model = error_model(pairs, transform, "tps")
@@ -105,14 +112,13 @@ def test_interpolation_errs_least_at_the_landmarks() -> None:
     model = error_model(pairs, transform, "tps")
     at_landmarks = model.predict(pairs.fixed_um)
     between = model.predict(points_in_box(np.random.default_rng(0), 200))
-    # an interpolating spline passes the click: its error there is the click's, at every landmark
-    assert np.ptp(at_landmarks) < 1e-6
-    assert between.min() > at_landmarks.max()
+    assert np.median(between) > 3 * np.median(at_landmarks)
+    assert np.percentile(between, 10) > np.median(at_landmarks)
 
 
 def test_noisy_clicks_are_not_taken_for_exact_where_the_spline_passes_them() -> None:
     noise_um, predicted = 15.0, []
-    for seed in range(24):
+    for seed in range(12):
         pairs, _, _ = clicked(seed, 30, noise_um, 40.0)
         transform = fit(pairs, FitOptions("tps", 0.0)).transform
         predicted.append(error_model(pairs, transform, "tps").predict(pairs.fixed_um)[0])
@@ -121,54 +127,133 @@ def test_noisy_clicks_are_not_taken_for_exact_where_the_spline_passes_them() -> 
     assert min(predicted) > 1.0
 
 
-def test_affine_limit_is_the_textbook_formula() -> None:
-    found, size = [], []
+def test_the_affine_error_is_the_textbook_formula() -> None:
+    size = []
     targets = points_in_box(np.random.default_rng(99), 100) * 2 - BOX_UM / 2
-    for seed in range(40):
+    for seed in range(20):
         pairs, _, _ = clicked(seed, 40, 20.0, 0.0)
-        if choose_smoothing(SplineSystem(pairs.fixed_um), pairs.moving_um) < 100:
-            continue  # by chance these clicks look bent: not the limit
         transform = fit_affine(pairs.fixed_um, pairs.moving_um)
-        predicted = error_model(pairs, transform, "affine").predict(targets)
         f = pairs.fixed_um - pairs.fixed_um.mean(axis=0)
         d = targets - pairs.fixed_um.mean(axis=0)
         leverage = 1 / 40 + np.sum((d @ np.linalg.inv(f.T @ f)) * d, axis=1)
         formula = np.sqrt(3 * 20.0**2 * leverage)
-        ratio = predicted / formula
-        found.append(np.std(ratio) / np.mean(ratio))
-        size.append(np.mean(ratio))
-    assert len(found) >= 10
-    # the shape is the formula's, the size an estimate of sigma
-    assert np.max(found) < 0.05
+        ratio = LinearErrorModel(pairs, transform, "affine").predict(targets) / formula
+        np.testing.assert_allclose(ratio, ratio[0], rtol=1e-9)
+        size.append(ratio[0])
+        # the general model allows for a bend that these clicks do not exclude
+        general = error_model(pairs, transform, "affine").predict(targets) / formula
+        assert 0.7 < np.median(general) < 2
     assert np.mean(size) == pytest.approx(1, abs=0.1)
 
 
 def test_few_landmarks_fall_back() -> None:
     rng = np.random.default_rng(0)
-    for model, n in (("tps", 7), ("affine", 7), ("rigid", 30), ("similarity", 30)):
+    for model, n in (("tps", 5), ("affine", 7), ("rigid", 30), ("similarity", 30)):
         fixed = points_in_box(rng, n)
         pairs = named(fixed, fixed + rng.normal(0, 10, (n, 3)))
         transform = fit(pairs, FitOptions(model)).transform
         chosen = error_model(pairs, transform, model)
-        assert isinstance(chosen, ResidualErrorModel)
+        assert isinstance(chosen, LinearErrorModel)
         predicted = chosen.predict(fixed)
         assert np.isfinite(predicted).all()
         assert predicted.min() > 0
+    exact = error_model(pairs.subset(np.arange(4)), fit_affine(fixed[:4], fixed[:4]), "affine")
+    assert np.isnan(exact.predict(fixed)).all()  # four landmarks always fit: nothing is known
 
 
-def test_rigid_fallback_is_calibrated() -> None:
+@pytest.mark.parametrize("model", ["translation", "rigid", "similarity", "affine"])
+def test_linear_models_are_calibrated_where_they_are_true(model: str) -> None:
     rng = np.random.default_rng(1)
-    predicted, actual = [], []
-    for _ in range(60):
-        fixed, targets = points_in_box(rng, 10), points_in_box(rng, 100)
-        pairs = named(fixed, fixed + rng.normal(0, 10, (10, 3)))
+    within = {0.68: [], 0.95: []}
+    for k in range(300):
+        fixed, targets = points_in_box(rng, 12), points_in_box(rng, 12)
+        pairs = named(fixed, fixed + rng.normal(0, 10, (12, 3)))
+        transform = fit_linear(model, fixed, pairs.moving_um)
+        error = LinearErrorModel(pairs, transform, model)
+        if not k and model == "rigid":
+            f = fixed - fixed.mean(axis=0)
+            axes = np.linalg.svd(f)[2]  # Fitzpatrick's formula along the principal axes
+            d2, f2 = ((targets - fixed.mean(axis=0)) @ axes.T) ** 2, (f @ axes.T) ** 2
+            terms = [(d2.sum(1) - d2[:, a]) / np.mean(f2.sum(1) - f2[:, a]) for a in range(3)]
+            shape = 1 + np.sum(terms, axis=0) / 3
+            ratio = error.predict(targets) ** 2 / shape
+            np.testing.assert_allclose(ratio, ratio[0], rtol=0.01)
+        off = np.linalg.norm(transform.map(targets) - targets, axis=1)
+        for level, row in within.items():
+            row.append(np.mean(off < error.radius(targets, level)))
+    for level, row in within.items():
+        assert np.mean(row) == pytest.approx(level, abs=0.04)
+
+
+def test_a_rigid_map_of_bending_tissue_is_not_judged_by_its_clicks() -> None:
+    within, ratio = [], []
+    for seed in range(10):
+        pairs, truth, targets = clicked(seed, 40, 5.0, 40.0)
         transform = fit(pairs, FitOptions("rigid")).transform
-        model = error_model(pairs, transform, "rigid")
-        predicted.append(np.sqrt(np.mean(model.predict(targets) ** 2)))
-        # the distance at which a new landmark, clicked as the others were, is found
-        new = targets + rng.normal(0, 10, targets.shape)
-        actual.append(rms_length(transform.map(targets) - new))
-    assert calibration(predicted, actual) == pytest.approx(1, abs=0.1)
+        error = error_model(pairs, transform, "rigid")
+        assert isinstance(error, PosteriorErrorModel)
+        off = np.linalg.norm(transform.map(targets) - truth(targets), axis=1)
+        within.append(np.mean(off < error.radius(targets, 0.95)))
+        ratio.append(np.mean(error.predict(targets)) / np.mean(off))
+    assert np.mean(within) == pytest.approx(0.95, abs=0.05)
+    assert np.mean(ratio) == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("sds", [(1, 1, 1), (3, 1, 1), (5, 2, 0), (4, 0, 0), (2, 2, 1)])
+@pytest.mark.parametrize("bias", [0.0, 2.0])
+def test_the_length_of_a_normal_error(sds: tuple[float, float, float], bias: float) -> None:
+    rng = np.random.default_rng(0)
+    turned = Rotation.from_rotvec((0.4, 1.0, -0.3)).as_matrix()
+    covariance = turned @ np.diag(np.square(sds, dtype=float)) @ turned.T
+    mean = turned @ (bias, bias / 2, 0.0)
+    drawn = mean + rng.normal(size=(400_000, 3)) * sds @ turned.T
+    for freedom in (np.inf, 8.0):
+        size = 1.0
+        if np.isfinite(freedom):
+            size = np.sqrt((freedom - 2) / rng.chisquare(freedom, (len(drawn), 1)))
+            if bias:
+                continue  # about a bias the F is an approximation
+        lengths = np.linalg.norm(mean + (drawn - mean) * size, axis=1)
+        for level in (0.68, 0.95):
+            found = length_quantile(mean[None], covariance[None], np.array([freedom]), level)[0]
+            assert found == pytest.approx(np.quantile(lengths, level), rel=0.03)
+
+
+def test_the_error_of_the_inverse_is_seen_through_it() -> None:
+    pairs, _, targets = clicked(2, 30, 8.0, 25.0)
+    doubled = named(pairs.fixed_um, 2 * pairs.moving_um)
+    forward = fit(doubled, FitOptions("affine")).transform
+    there = error_model(doubled, forward, "affine")
+    back = InverseErrorModel(there, forward.inverse())
+    ratio = there.predict(targets) / back.predict(forward.map(targets))
+    assert np.median(ratio) == pytest.approx(2, rel=0.1)
+
+
+@pytest.mark.parametrize("model", ["gp", "tps", "affine"])
+def test_levels_are_true_inside_the_hull(model: str) -> None:
+    within = {0.68: [], 0.95: []}
+    for n, noise_um in (
+        (12, 10.0),
+        (12, 25.0),
+        (25, 5.0),
+        (25, 15.0),
+        (50, 10.0),
+        (50, 25.0),
+        (100, 5.0),
+        (100, 15.0),
+    ):
+        for seed in range(3):
+            pairs, truth, targets = clicked(97 * seed + n, n, noise_um, 30.0)
+            result = fit(pairs, FitOptions(model))
+            error = error_model(pairs, result.transform, model, evidence=result.evidence)
+            inside = ConvexHull(pairs.fixed_um).distance_um(targets) <= 0
+            targets = targets[inside]
+            off = np.linalg.norm(result.transform.map(targets) - truth(targets), axis=1)
+            for level, row in within.items():
+                row.append(np.mean(off < error.radius(targets, level)))
+    # 24 data sets, whose landmarks err together: some points of chance beside the 5 that matter
+    assert np.mean(within[0.68]) == pytest.approx(0.68, abs=0.06)
+    assert np.mean(within[0.95]) == pytest.approx(0.95, abs=0.04)
 
 
 def test_check_landmarks() -> None:

@@ -17,12 +17,20 @@ from napari_bridgecorr.fitting.spline_system import SplineSystem
 from napari_bridgecorr.landmarks import LandmarkPairs
 from napari_bridgecorr.transform import KernelMap, transform_from_dict
 
-SMOOTHNESS = {"matern12": 0.5, "matern32": 1.5, "matern52": 2.5}
+SMOOTHNESS = {
+    "matern12": 0.5,
+    "matern32": 1.5,
+    "matern52": 2.5,
+    "matern72": 3.5,
+    "gaussian": np.inf,
+}
 STRETCH = (1.6, 1.0, 0.7)
 
 
 def matern(r: np.ndarray, nu: float) -> np.ndarray:
     """By the Bessel function (Rasmussen & Williams 2006, eq. 4.14)."""
+    if np.isinf(nu):
+        return np.exp(-(r**2) / 2)
     a = np.sqrt(2 * nu) * np.maximum(r, 1e-12)
     return np.where(r > 0, 2 ** (1 - nu) / gamma(nu) * a**nu * kv(nu, a), 1.0)
 
