@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
-from ..compiled import inlined, parallel
+from ..compiled import inlined, serial
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 
 
-@parallel
+@serial
 def sample_affine(
     image: Float32Array,
     valid: Float32Array,
@@ -36,7 +35,7 @@ def sample_affine(
     slopes : (3, z, y, x) float32, written
     """
     n_z, n_y, n_x = values.shape
-    for row in prange(n_z * n_y):
+    for row in range(n_z * n_y):
         iz, iy = row // n_y, row % n_y
         for ix in range(n_x):
             z = matrix[0, 0] * iz + matrix[0, 1] * iy + matrix[0, 2] * ix + matrix[0, 3]
@@ -45,7 +44,7 @@ def sample_affine(
             _sample(image, valid, z, y, x, iz, iy, ix, values, inside, slopes)
 
 
-@parallel
+@serial
 def sample_field(
     image: Float32Array,
     valid: Float32Array,
@@ -57,7 +56,7 @@ def sample_field(
 ) -> None:
     """As :func:`sample_affine` at ``matrix @ (index + shift)``; `shift` is (3, z, y, x) float64."""
     n_z, n_y, n_x = values.shape
-    for row in prange(n_z * n_y):
+    for row in range(n_z * n_y):
         iz, iy = row // n_y, row % n_y
         for ix in range(n_x):
             a = iz + shift[0, iz, iy, ix]
