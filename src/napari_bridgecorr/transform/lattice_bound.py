@@ -130,7 +130,7 @@ def _sum_near_box(
     return total
 
 
-@parallel
+@serial  # little work: waking the other threads takes longer
 def sums_at(
     points: FloatArray,
     reach: FloatArray,
@@ -141,7 +141,7 @@ def sums_at(
 ) -> FloatArray:
     """(n,) sums of bounds on the fourth derivatives for stencils about (n, 3) points."""
     found = np.zeros(points.shape[0])
-    for k in prange(points.shape[0]):
+    for k in range(points.shape[0]):
         here = points[k]
         found[k] = _sum_near_box(here, here, reach, control, sizes, radius, kind)
     return found

@@ -76,7 +76,7 @@ def plan(
     allowed: list[float] = []
     best_cost, close = direct, 0
     for rough, _, steps, shares in sorted(tried):
-        if rough >= best_cost or (best and close >= _TRIED):
+        if rough >= best_cost or close >= (_TRIED if best else 3 * _TRIED):
             break
         wanted = [0.999 * share * tolerance_voxels for share in shares]
         radii = [bound.radius_for(s, w) for s, w in zip(steps, wanted, strict=True)]
