@@ -7,16 +7,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import FitError, GeometryError
 from ..fitting.sections import SectionFit, SectionFitOptions, fit_section
 from ..image import SpatialImage
+from ..io.atomic import replacing
 from ..io.landmark_files import LandmarkFileOptions
 from ..io.transform_files import transform_document, write_document
 from ..io.writers import check_image_path, write_image
 from ..progress import Progress
+from ..refine.section_find import FoundSection, find_section
+from ..refine.section_pictures import FindOptions
+from ..refine.section_pose import SectionPose
+from ..refine.working_image import working_grid, working_image
+from ..report.section_figure import section_figure
 from ..resampling.sections import section_in_volume, volume_on_section
 from ..transform import SectionPlacement
 from .landmarks import read_pairs
+
+_FIGURE_PIXELS = 500
 
 
 def check_section(section: SpatialImage) -> None:
@@ -45,6 +55,50 @@ def place_by_landmarks(
     except FitError as error:
         raise FitError(f"{landmarks}: {error}") from error
     return replace(found, warnings=(*file.warnings, *found.warnings))
+
+
+def place_by_intensity(
+    section: SpatialImage,
+    volume: SpatialImage,
+    options: FindOptions | None = None,
+    start: SectionFit | None = None,
+    progress: Progress | None = None,
+) -> FoundSection:
+    """Find a section in a volume by intensity, or improve what landmarks gave.
+
+    Parameters
+    ----------
+    section, volume : SpatialImage
+    options : FindOptions, optional
+    start : SectionFit, optional
+        Of landmarks: no other slice is tried, and the landmarks count beside the images.
+    progress : Progress, optional
+
+    Raises
+    ------
+    GeometryError, RefineError
+    """
+    check_section(section)
+    options = options or FindOptions()
+    if start is not None:
+        options = replace(
+            options,
+            start=_pose_of(start),
+            landmarks=start.pairs,
+            fix_plane=start.options.plane is not None,
+        )
+    return find_section(section, volume, options, progress)
+
+
+def _pose_of(start: SectionFit) -> SectionPose:
+    """The affine map nearest to what landmarks gave, at the landmarks."""
+    fixed = start.pairs.fixed_um
+    design = np.column_stack([fixed[:, 1:], np.ones(len(fixed))])
+    within = start.placement.in_plane.map(fixed)[:, 1:]
+    solution = np.asarray(np.linalg.lstsq(design, within, rcond=None)[0], dtype=np.float64)
+    return SectionPose(
+        start.placement.plane, solution[:2].T, solution[2], float(fixed[:, 0].mean())
+    )
 
 
 def write_placement(placement: SectionPlacement, record: Mapping[str, Any], out: Path) -> None:
@@ -93,3 +147,36 @@ def write_section_in_volume(
     result = section_in_volume(section, placement, volume.grid)
     write_image(result, out, progress)
     return result
+
+
+def draw_section(
+    section: SpatialImage,
+    volume: SpatialImage,
+    found: SectionFit | FoundSection,
+    out: Path,
+    section_channel: str | int = 0,
+    volume_channel: str | int = 0,
+) -> None:
+    """Draw a placed section: itself, the volume on it, both together, and how sure its depth is.
+
+    Raises
+    ------
+    WriteError
+    """
+    spacing = _FIGURE_PIXELS / max(section.grid.shape)
+    step = max(1.0, 1 / spacing)
+    own = section.grid.voxel_size_um
+    grid = working_grid(section.grid, (own[0], own[1] * step, own[2] * step))
+    shown = working_image(section, grid, channel=section_channel)
+    one = volume.part([volume.channel_index(volume_channel)], (0, 1))
+    there = volume_on_section(one, found.placement, grid).data[0, 0, 0].compute()
+    curves = []
+    if isinstance(found, FoundSection):
+        if found.tried:
+            curves.append(("slice of the volume", "best score (nats)", np.array(found.tried)))
+        profile = np.column_stack([found.profile_um, found.profile])
+        curves.append(("depth from the found plane (um)", "mutual information (nats)", profile))
+    extent = (grid.shape[1] * grid.voxel_size_um[1], grid.shape[2] * grid.voxel_size_um[2])
+    figure = section_figure(shown.array[0], there, extent, curves)
+    with replacing(out) as temporary:
+        temporary.write_bytes(figure)
