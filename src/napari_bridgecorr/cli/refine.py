@@ -56,8 +56,9 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--model",
         default="auto",
-        choices=["auto"],
-        help="auto (default): local evidence and landmarks in one smooth map",
+        choices=["auto", "rigid", "affine"],
+        help="auto (default): local evidence and landmarks in one smooth map; rigid, affine: a "
+        "step found by SimpleITK, gone as far as left-out landmarks agree",
     )
     parser.add_argument(
         "--fixed-channel", metavar="NAME|N", default="0", help="(default: the first)"
@@ -110,7 +111,6 @@ def run(options: Namespace) -> int:
     fixed = open_one(options.fixed, placement_of(options, "fixed_"))
     moving = open_one(options.moving, placement_of(options, "moving_"))
     landmarks = _landmarks(options, fixed, moving)
-    start = start_from(source, landmarks, dimensions_of(fixed, moving))
     masks = [
         None if name is None else open_image(name)
         for name in (options.fixed_mask, options.moving_mask)
@@ -118,6 +118,7 @@ def run(options: Namespace) -> int:
     progress = _Stoppable()
     try:
         with progress:
+            start = start_from(source, landmarks, dimensions_of(fixed, moving))
             result = refine_to_file(
                 fixed,
                 moving,

@@ -127,7 +127,7 @@ def cross_check(
     """
     rng = np.random.default_rng(seed)
     nothing = np.empty((0, 3))
-    match = _match(images, start, rng)
+    match = image_match(images, start, rng)
     if match < LEAST_MATCH:
         return CrossCheck(match, nothing, nothing, float("nan"))
     if pairs is None:
@@ -151,8 +151,11 @@ def cross_check(
     return CrossCheck(match, before[known], after[known], float("nan"))
 
 
-def _match(images: ImageEvidence, start: Transform, rng: np.random.Generator) -> float:
-    """How far the match stands out of those at shifted maps."""
+def image_match(images: ImageEvidence, start: Transform, rng: np.random.Generator) -> float:
+    """How far the match stands out of those at shifted maps, in their standard deviations.
+
+    0 where a shifted map matches as well.
+    """
     moved = start.map(images.points_um)
     here = images.at(moved)
     first = 3 - images.dimensions

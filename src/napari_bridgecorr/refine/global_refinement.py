@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -14,15 +14,24 @@ from ..fitting.diagnostics import number_or_none
 from ..landmarks import LandmarkPairs
 from ..progress import Progress, Silent
 from ..transform import Transform
-from .cross_check import FOLDS, MEANING, CrossCheck, cross_check
+from .cross_check import (
+    FOLDS,
+    LEAST_GAIN,
+    LEAST_MATCH,
+    MEANING,
+    CrossCheck,
+    cross_check,
+    image_match,
+)
+from .engine_models import EngineModel, engine_step
 from .evidence import ImageEvidence
 from .soft_landmarks import FEWEST_LANDMARKS, SoftMap, as_spline, refine_softly
 from .working_image import WorkingImage
 
 FloatArray = NDArray[np.float64]
-RefineModel = Literal["auto", "rigid", "affine", "bspline", "displacement"]
+RefineModel = Literal["auto", "rigid", "affine"]
 
-MODELS: tuple[RefineModel, ...] = ("auto", "rigid", "affine", "bspline", "displacement")
+MODELS: tuple[RefineModel, ...] = ("auto", "rigid", "affine")
 _MOST_POINTS = 20_000
 
 
@@ -112,6 +121,7 @@ def refine_globally(
     pairs: LandmarkPairs | None = None,
     refit: Callable[[LandmarkPairs], Transform] | None = None,
     *,
+    model: RefineModel = "auto",
     dimensions: int = 3,
     seed: int = 0,
     progress: Progress | None = None,
@@ -131,6 +141,9 @@ def refine_globally(
     pairs : LandmarkPairs, optional
     refit : callable, optional
         The start map from some of the landmarks, where it was fitted to them.
+    model : {"auto", "rigid", "affine"}
+        "auto" is local evidence and landmarks in one smooth map; the others are SimpleITK's
+        (mutual information, of the first moving channel).
     dimensions : {3, 2}
     seed : int
         Same seed, same folds, same result.
@@ -149,6 +162,8 @@ def refine_globally(
         pairs = None
     from_landmarks = refit is not None and pairs is not None and len(pairs) >= FEWEST_LANDMARKS
     images = ImageEvidence(fixed, moving, dimensions)
+    if model != "auto":
+        return _by_engine(images, fixed, moving[0], start, pairs, refit, model, seed, watch)
     first = images.at(start.map(images.points_um))
 
     def refine(
@@ -172,17 +187,36 @@ def refine_globally(
     found, cancelled = _best(images, start, pairs, from_landmarks, watch)
     if found is None:
         raise Cancelled
-    spline = as_spline(found, images, pairs)
-    moved = spline.map(images.points_um)
+    spline = as_spline(found.map, images, pairs)
+    return _judged(images, start, spline, pairs, "auto", check, cancelled)
+
+
+def _judged(
+    images: ImageEvidence,
+    start: Transform,
+    refined: Transform,
+    pairs: LandmarkPairs | None,
+    model: RefineModel,
+    check: CrossCheck,
+    cancelled: bool,
+) -> GlobalRefinement:
+    """The result of a map that passed the cross-check, if it does not fold."""
+    first = images.at(start.map(images.points_um))
+    moved = refined.map(images.points_um)
     second = images.at(moved)
     # over the voxels that both maps show
     both = np.isfinite(first.misfit) & np.isfinite(second.misfit)
-    before = replace(before, explained=first.explained(both))
+    before = MapQuality(
+        first.explained(both),
+        check.before_rms_um,
+        _median(check.before_um),
+        _folded(start, images),
+    )
     after = MapQuality(
         second.explained(both),
         check.after_rms_um,
         _median(check.after_um),
-        _folded(spline, images),
+        _folded(refined, images),
     )
     steps = np.linalg.norm(moved - start.map(images.points_um), axis=1)
     steps = steps[np.isfinite(steps)]
@@ -194,11 +228,48 @@ def refine_globally(
     if after.folded > before.folded:
         fault = f"the refined map would fold {100 * after.folded:.2g} % of the overlap"
         return GlobalRefinement(
-            start, False, _kept(fault), "auto", before, after, check, step_um, pairs
+            start, False, _kept(fault), model, before, after, check, step_um, pairs
         )
     return GlobalRefinement(
-        spline, True, _praise(check), "auto", before, after, check, step_um, pairs, cancelled
+        refined, True, _praise(check), model, before, after, check, step_um, pairs, cancelled
     )
+
+
+def _by_engine(
+    images: ImageEvidence,
+    fixed: WorkingImage,
+    moving: WorkingImage,
+    start: Transform,
+    pairs: LandmarkPairs | None,
+    refit: Callable[[LandmarkPairs], Transform] | None,
+    model: EngineModel,
+    seed: int,
+    watch: Progress,
+) -> GlobalRefinement:
+    first = images.at(start.map(images.points_um)).explained()
+    folded = _folded(start, images)
+    match = image_match(images, start, np.random.default_rng(seed))
+    nothing = np.empty((0, 3))
+    check = CrossCheck(match, nothing, nothing, np.nan)
+    found = None
+    if match >= LEAST_MATCH:
+        found = engine_step(fixed, moving, start, pairs, refit, model, seed, watch)
+        # without landmarks nothing but the metric itself says that it is better
+        rises = found.step.metric_after > found.step.metric_before
+        gain = np.nan if len(found.before_um) else (LEAST_GAIN if rises else 0.0)
+        check = CrossCheck(match, found.before_um, found.after_um, gain)
+    fault = check.fault
+    if fault is None and (found is None or found.share == 0):
+        fault = "landmarks that were left out are predicted best without a step"
+    if fault is not None or found is None:
+        rms, median = check.before_rms_um, _median(check.before_um)
+        before = MapQuality(first, rms, median, folded)
+        after = MapQuality(np.nan, check.after_rms_um, _median(check.after_um), np.nan)
+        return GlobalRefinement(
+            start, False, _kept(fault or ""), model, before, after, check, {}, pairs
+        )
+    refined = found.after(start)
+    return _judged(images, start, refined, pairs, model, check, found.step.is_cancelled)
 
 
 def _best(

@@ -130,10 +130,12 @@ def refine_softly(
     return found
 
 
-def as_spline(found: SoftMap, images: ImageEvidence, pairs: LandmarkPairs | None) -> Transform:
+def as_spline(
+    found: Callable[[FloatArray], FloatArray], images: ImageEvidence, pairs: LandmarkPairs | None
+) -> Transform:
     """The map as a thin-plate spline through a lattice over the images, and landmarks beyond it.
 
-    Its prior is smoother than the spline, so the spline through its values at nodes this close
+    What is found is smoother than the spline, so the spline through its values at nodes this close
     differs from it by a small part of a voxel.
     """
     grid, d = images.grid, images.dimensions
@@ -150,7 +152,7 @@ def as_spline(found: SoftMap, images: ImageEvidence, pairs: LandmarkPairs | None
     if pairs is not None:
         beyond = ~grid.contains(pairs.fixed_um)
         nodes = np.concatenate([nodes, _apart(pairs.fixed_um[beyond], side / 4)])
-    values = found.map(nodes)
+    values = found(nodes)
     known = np.all(np.isfinite(values), axis=1)
     return SplineSystem(nodes[known], d).solve(values[known], 0.0)
 

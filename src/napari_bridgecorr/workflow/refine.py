@@ -20,6 +20,7 @@ from ..versions import library_versions
 
 _FEWEST_FOR_SPLINE = 8
 _MOST_VOXELS = 120_000
+_FINER = 5.0
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class RefineOptions:
 
     Parameters
     ----------
-    model : {"auto", "rigid", "affine", "bspline", "displacement"}
+    model : {"auto", "rigid", "affine"}
     fixed_channel : str or int
     moving_channels : tuple of str or int
         What explains the fixed image, together; the first four by default.
@@ -135,6 +136,8 @@ def refine(
         fixed_mask=fixed_mask,
         moving_mask=moving_mask,
         most_voxels=_MOST_VOXELS,
+        # SimpleITK takes points, not means: its moving voxels are as large as the fixed ones
+        finer=_FINER if chosen.model == "auto" else 1.0,
     )
     return refine_globally(
         fixed_image,
@@ -142,6 +145,7 @@ def refine(
         start.transform,
         start.pairs,
         start.refit,
+        model=chosen.model,
         dimensions=dimensions_of(fixed, moving),
         seed=chosen.seed,
         progress=progress,
