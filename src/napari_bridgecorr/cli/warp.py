@@ -36,10 +36,12 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--interpolation",
-        choices=["auto", "nearest", "linear", "cubic", "mean"],
+        choices=["auto", "nearest", "linear", "cubic", "mean", "majority", "fraction"],
         default="auto",
-        help="auto: nearest for labels; the volume-weighted mean where a fixed voxel "
-        "holds more than two moving ones, else linear (default)",
+        help="auto: the volume-weighted mean where a fixed voxel "
+        "holds more than two moving ones, else linear (default); of labels the number that fills "
+        "the most of the voxel (majority), else the nearest; fraction: how much of each voxel a "
+        "mask, or any object, fills",
     )
     parser.add_argument(
         "--tolerance",

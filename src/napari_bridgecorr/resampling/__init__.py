@@ -1,5 +1,6 @@
 """Image + transform + grid -> image, block by block."""
 
+from .labels import LabelSampler
 from .overlap import OverlapMean
 from .resample import resample
 from .reslice import group_slices, reslice, reslice_slabs
@@ -9,6 +10,7 @@ __all__ = [
     "INTERPOLATIONS",
     "TOLERANCE_VOXELS",
     "Block",
+    "LabelSampler",
     "OverlapMean",
     "PullSampler",
     "group_slices",

@@ -16,6 +16,7 @@ from ..geometry import Grid
 from ..image import SpatialImage
 from ..transform import Transform
 from ..voxel_source import register_source
+from .labels import LabelSampler, filled
 from .sampler import TOLERANCE_VOXELS, PullSampler
 
 _map_blocks: Callable[..., Any] = dask.array.map_blocks  # dask states no types
@@ -41,8 +42,9 @@ def resample(
     transform : Transform
     grid : Grid
         Where the fixed voxels are.
-    interpolation : {"auto", "nearest", "linear", "cubic", "mean"}
-        See :class:`PullSampler`.
+    interpolation : str
+        See :class:`PullSampler`; for labels :class:`~.labels.LabelSampler`. ``fraction``: the part
+        of each voxel that is filled (not 0), for masks and labels.
     channels, times : sequence of int, optional
         Which to take; all by default.
     tolerance_voxels : float
@@ -53,6 +55,7 @@ def resample(
     -------
     SpatialImage
         One lazy level of float32 (float64 where float32 would lose digits), NaN outside the data.
+        Labels keep their type and are 0 outside the data.
 
     Raises
     ------
@@ -63,9 +66,15 @@ def resample(
     for time in chosen_times:
         if not 0 <= time < moving.n_times:
             raise GeometryError(f"{moving.name} has {moving.n_times} time points, no {time}")
-    sampler = PullSampler(
-        moving, transform, grid, interpolation, channels, tolerance_voxels=tolerance_voxels
-    )
+    if interpolation == "fraction":
+        moving, interpolation = filled(moving), "mean"
+    sampler: PullSampler | LabelSampler
+    if moving.is_labels:
+        sampler = LabelSampler(moving, transform, grid, interpolation, channels, tolerance_voxels)
+    else:
+        sampler = PullSampler(
+            moving, transform, grid, interpolation, channels, tolerance_voxels=tolerance_voxels
+        )
     shape = (len(chosen_times), len(sampler.channels), *grid.shape)
     chunks = (
         (1,) * shape[0],
@@ -104,7 +113,7 @@ def resample(
 class _Resampled:
     """The voxels as a source of boxes."""
 
-    sampler: PullSampler
+    sampler: PullSampler | LabelSampler
     times: tuple[int, ...]
     shape: tuple[int, ...]
 
