@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -68,6 +69,31 @@ def test_a_found_plane_reslices_and_replays_to_the_same_voxels(stack: Path, tmp_
     light = open_image(str(out)).data[0, 1].compute()
     assert abs(np.nanmedian(light[0]) - 300) < 15
     assert np.nanmedian(light[-1]) > 480
+
+
+def test_points_are_carried_along(stack: Path, tmp_path: Path) -> None:
+    points, carried = tmp_path / "points.csv", tmp_path / "carried.csv"
+    points.write_text(
+        "name,z_um,y_um,x_um,depth_um\na,97.5,116,124,7\nb,100,40,60,8\nfar,900,0,0,9\n",
+        encoding="utf-8",
+    )
+    out, kept = tmp_path / "flat.ome.zarr", tmp_path / "plane.json"
+    assert main(["reslice", str(stack), "-o", str(out), "--detect", "window", "--turn", "20",
+                 "--write-plane", str(kept), "--carry", str(points),
+                 "--carry-out", str(carried)]) == 0  # fmt: skip
+    with carried.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    plane, image = read_plane(kept), open_image(str(out))
+    world = np.array([[float(r[f"{a}_um"]) for a in "zyx"] for r in rows])
+    place = [[float(r[k]) for k in ("plane_depth_um", "down_um", "across_um")] for r in rows]
+    index = np.array([[float(r[k]) for k in ("slice", "row", "column")] for r in rows])
+    np.testing.assert_array_equal(world, [[97.5, 116, 124], [100, 40, 60], [900, 0, 0]])
+    np.testing.assert_allclose(plane.points(place), world, atol=1e-9)
+    np.testing.assert_allclose(image.grid.to_world(index), world, atol=1e-6)
+    assert [r["inside"] for r in rows] == ["1", "1", "0"]
+    assert [r["depth_um"] for r in rows] == ["7", "8", "9"]
+    with pytest.raises(SystemExit):
+        main(["reslice", str(stack), "-o", str(out), "--detect", "window", "--carry", str(points)])
 
 
 def test_points_and_json(stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,7 +58,7 @@ def add_plane(parser: argparse.ArgumentParser, *, from_file: bool) -> None:
         action="append",
         help="its trace in one view; give it twice, for two views",
     )
-    group.add_argument("--unit", metavar="UNIT", help="unit of --points, where their file has none")
+    group.add_argument("--unit", metavar="UNIT", help="unit of points, where their file has none")
     group.add_argument("--origin", metavar="Z,Y,X", type=triple, help="put its origin near here")
     group.add_argument("--turn", metavar="DEGREES", type=float, help="turn its axes, x towards y")
     group.add_argument("--flip", action="store_true", help="look at it from the other side")

@@ -12,7 +12,7 @@ from .long_runs import add_long_run, long_run
 from .planes import add_plane, facts, pair, plane_of, triple
 
 if TYPE_CHECKING:
-    from ..geometry import Plane
+    from ..geometry import Grid, Plane
     from ..image import SpatialImage
     from ..workflow.reslice import ResliceOptions
     from .arguments import Commands
@@ -80,7 +80,22 @@ def add(commands: Commands) -> None:
         type=Path,
         help="a session that repeats this with `run`; OUT must lie in its folder",
     )
+    carried = parser.add_argument_group("points of the image")
+    carried.add_argument(
+        "--carry",
+        metavar="POINTS",
+        type=Path,
+        help="points or landmarks of any format: write where they lie in the plane and in OUT",
+    )
+    carried.add_argument("--carry-out", metavar="OUT.csv", type=Path)
+    carried.add_argument(
+        "--carry-side",
+        choices=["fixed", "moving"],
+        default="fixed",
+        help="of landmark pairs: the image is this one (default: fixed)",
+    )
     add_placement(parser, "image-")
+    parser.set_defaults(wrong_use=parser.error)
     add_long_run(parser)
 
 
@@ -91,6 +106,8 @@ def run(options: Namespace) -> int:
     from ..workflow.reslice import reslice_to_file
     from .opening import open_one, placement_of
 
+    if (options.carry is None) != (options.carry_out is None):
+        options.wrong_use("--carry POINTS and --carry-out OUT.csv belong together")
     image = open_one(options.image, placement_of(options, "image_"))
     check_image_path(options.out)
     session = options.write_session
@@ -108,6 +125,8 @@ def run(options: Namespace) -> int:
     print(f"wrote {options.out} ({shape} voxels of {spacing} um)")
     for line in facts(plane):
         print(line)
+    if options.carry is not None:
+        _carry(options, plane, result.grid)
     _write_extras(options, image, plane, chosen)
     return 0
 
@@ -133,6 +152,16 @@ def _options(options: Namespace) -> ResliceOptions:
         options.time,
         options.interpolation,
     )
+
+
+def _carry(options: Namespace, plane: Plane, grid: Grid) -> None:
+    from ..io.landmark_files import LandmarkFileOptions
+    from ..workflow.carried_points import carry_points
+
+    reading = LandmarkFileOptions(options.unit)
+    side = options.carry_side
+    n = carry_points(options.carry, options.carry_out, plane, grid, reading, side)
+    print(f"wrote {options.carry_out}" + (f" ({n} points lie outside of OUT)" if n else ""))
 
 
 def _write_extras(
