@@ -22,6 +22,8 @@ FloatArray = NDArray[np.float64]
 Kind = Literal["step", "line"]
 
 _LEAST_SCORE = 0.12
+# of the compressed values, which span 0.9
+_PLAIN_STEP = 0.4
 _LEAST_LINE = 0.3
 _LEAST_DISTINCT_LINE = 0.7
 # samples: the rise and the fall of a thin sheet lie no farther from its centre
@@ -54,21 +56,31 @@ class Boundary:
 
 def most_certain(looks: list[Look], options: DetectOptions) -> tuple[Look, Candidate]:
     """The clearest boundary of all."""
-    best: tuple[Look, Candidate] | None = None
+    best: tuple[float, Look, Candidate] | None = None
     seen = 0.0
     for look in looks:
         for candidate in (*look.rises[:1], *look.falls[:1]):
             seen = max(seen, candidate.score)
-            if candidate.score >= _LEAST_SCORE and (
-                best is None or candidate.score > best[1].score
-            ):
-                best = (look, candidate)
+            if candidate.score < _LEAST_SCORE:
+                continue
+            rank = candidate.score * _contrast(look, candidate)
+            if best is None or rank > best[0]:
+                best = (rank, look, candidate)
     if best is None:
         raise GeometryError(
             f"no {NAMES[options.target]} found: nowhere do the columns agree on a plane "
             f"(agreement {seen:.2f} of 1); {ADVICE}"
         )
-    return best
+    return best[1], best[2]
+
+
+def _contrast(look: Look, candidate: Candidate) -> float:
+    """How different the two sides are, of 1: seams between tiles are planes too, but faint."""
+    outside, inside = levels_beside(
+        compressed(look.columns.values), candidate.surface(look.across), 1
+    )
+    step = abs(inside - outside)
+    return min(1.0, step / _PLAIN_STEP + 0.01) if np.isfinite(step) else 0.01
 
 
 def wanted_boundary(look: Look, first: Candidate, options: DetectOptions) -> tuple[Boundary, int]:

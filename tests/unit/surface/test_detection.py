@@ -134,6 +134,16 @@ def test_a_region_and_a_direction() -> None:
         detect_plane(sample.image, DetectOptions(centre_um=(0.0, 99999.0, 0.0), radius_um=500))
 
 
+def test_a_seam_between_tiles_is_no_surface() -> None:
+    sample = mri(6, order="yzx")
+    data = np.array(sample.image.data[0, 0])
+    data[:, :, 22:] = (data[:, :, 22:] * 0.8).astype(data.dtype)  # two tiles, unlike in brightness
+    found = detect_plane(spatial(data, sample.image.grid), SURFACE)
+    turned, away = errors(sample, found.plane)
+    assert turned < 0.5
+    assert abs(away) < 10
+
+
 def test_the_clearest_channel_is_taken() -> None:
     sample = two_photon(2)
     noise = np.random.default_rng(0).poisson(5, sample.image.grid.shape).astype(np.uint16)
