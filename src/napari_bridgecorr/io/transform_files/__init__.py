@@ -1,6 +1,12 @@
 """Transform files of this project and of others. One module per format."""
 
-from .own_json import fit_document, read_json_object, transform_document, write_document
+from .own_json import (
+    fit_document,
+    read_json_object,
+    transform_document,
+    write_document,
+    write_fit,
+)
 from .read import is_transform_file, read_transform
 from .transform_file import TransformFile
 from .write import write_transform
@@ -13,5 +19,6 @@ __all__ = [
     "read_transform",
     "transform_document",
     "write_document",
+    "write_fit",
     "write_transform",
 ]

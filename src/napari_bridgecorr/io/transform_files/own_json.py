@@ -62,6 +62,17 @@ def write_document(document: dict[str, Any], path: Path) -> None:
     write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
+def write_fit(fit: Fit, path: Path) -> None:
+    """Write a fitted transform with its landmarks, options and diagnostics beside it (``.json``).
+
+    Raises
+    ------
+    WriteError
+        If the folder cannot be written to.
+    """
+    write_document(fit_document(fit), path)
+
+
 def read_own_json(path: Path) -> TransformFile:
     """Read a transform file of this project.
 
