@@ -45,9 +45,9 @@ def add(commands: Commands) -> None:
     grid.add_argument("--time", type=int, metavar="N", help="one time point (default: all)")
     grid.add_argument(
         "--interpolation",
-        choices=["auto", "linear", "mean", "nearest"],
+        choices=["auto", "linear", "mean", "nearest", "majority", "fraction"],
         default="auto",
-        help="of the one interpolation; auto: nearest for labels",
+        help="of the one interpolation; of labels the nearest or the majority",
     )
     slabs = parser.add_argument_group("slabs: slices grouped by overlap-weighted means")
     slabs.add_argument("--slab", metavar="UM", type=float, help="thickness of a slab")

@@ -1,6 +1,6 @@
 """Image + transform + grid -> image, block by block."""
 
-from .labels import LabelSampler
+from .labels import LABEL_INTERPOLATIONS, LabelSampler
 from .overlap import OverlapMean
 from .resample import resample
 from .reslice import group_slices, reslice, reslice_slabs
@@ -8,6 +8,7 @@ from .sampler import INTERPOLATIONS, TOLERANCE_VOXELS, Block, PullSampler
 
 __all__ = [
     "INTERPOLATIONS",
+    "LABEL_INTERPOLATIONS",
     "TOLERANCE_VOXELS",
     "Block",
     "LabelSampler",

@@ -32,7 +32,7 @@ class LabelSampler:
     Parameters
     ----------
     moving : SpatialImage
-        Labels: whole numbers, 0 where there is no object.
+        Labels: whole numbers (some programs store them as floats), 0 where there is no object.
     transform : Transform
         Fixed world to moving world.
     grid : Grid

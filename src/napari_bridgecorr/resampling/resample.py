@@ -43,8 +43,9 @@ def resample(
     grid : Grid
         Where the fixed voxels are.
     interpolation : str
-        See :class:`PullSampler`; for labels :class:`~.labels.LabelSampler`. ``fraction``: the part
-        of each voxel that is filled (not 0), for masks and labels.
+        See :class:`PullSampler`; for labels, and for ``majority`` of any image,
+        :class:`~.labels.LabelSampler`. ``fraction``: the part of each voxel that is filled (not 0),
+        for masks and labels.
     channels, times : sequence of int, optional
         Which to take; all by default.
     tolerance_voxels : float
@@ -69,7 +70,7 @@ def resample(
     if interpolation == "fraction":
         moving, interpolation = filled(moving), "mean"
     sampler: PullSampler | LabelSampler
-    if moving.is_labels:
+    if moving.is_labels or interpolation == "majority":
         sampler = LabelSampler(moving, transform, grid, interpolation, channels, tolerance_voxels)
     else:
         sampler = PullSampler(

@@ -49,7 +49,7 @@ def reslice(
     depth_range_um : (float, float), optional
         Only slices at these depths from the plane; (0, 0) is the plane itself.
     interpolation : {"auto", "linear", "mean", "nearest"}
-        As for :func:`resample`; auto takes the nearest voxel of labels.
+        As for :func:`resample`.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def reslice(
     GeometryError
     """
     grid = resliced_grid(image.grid, plane, spacing_um, depth_range_um)
-    result = resample(image, Affine.identity(), grid, interpolation=_chosen(image, interpolation))
+    result = resample(image, Affine.identity(), grid, interpolation=interpolation)
     return _described(result, image, plane)
 
 

@@ -12,7 +12,7 @@ from ..image import SpatialImage
 from ..io.long_run import LongRun
 from ..io.writers import check_image_path, write_image, write_images
 from ..progress import Progress
-from ..resampling import TOLERANCE_VOXELS, resample
+from ..resampling import LABEL_INTERPOLATIONS, TOLERANCE_VOXELS, resample
 from ..resampling.same_dtype import with_dtype
 from ..transform import Transform
 from .work import grid_state, image_state, transform_state, with_work
@@ -105,9 +105,8 @@ def warp(
         One time point; all by default.
     spacing_um : (float, float, float), optional
         Sample the fixed image's extent at this spacing (z, y, x) instead.
-    interpolation : {"auto", "nearest", "linear", "cubic", "mean"}
-        See :class:`~napari_bridgecorr.resampling.PullSampler`. Labels take the nearest voxel's and
-        keep their type.
+    interpolation : str
+        See :func:`~napari_bridgecorr.resampling.resample`. Labels keep their type.
     tolerance_voxels : float
         How far a voxel may be fetched from its exact place, in moving voxels; 0: not at all.
     dtype : {"float", "same"}
@@ -134,13 +133,15 @@ def warp(
     grid = fixed.grid if spacing_um is None else fixed.grid.at_spacing(spacing_um)
     if dtype not in DTYPES:
         raise GeometryError(f"the type of voxels is one of {', '.join(DTYPES)}, not {dtype!r}")
-    if moving.is_labels and interpolation not in ("auto", "nearest"):
+    if moving.is_labels and interpolation not in (*LABEL_INTERPOLATIONS, "fraction"):
         raise GeometryError(
-            f"{moving.name} holds labels, which have no {interpolation} interpolation; "
-            "leave it at auto (nearest)"
+            f"{moving.name} holds labels, which have no {interpolation} interpolation; leave it at "
+            "auto (the nearest or the majority), or ask for the fraction that objects fill"
         )
     if not 0 <= tolerance_voxels < math.inf:
         raise GeometryError(f"the tolerance is 0 or more voxels, not {tolerance_voxels}")
+    if dtype == "same" and interpolation == "fraction":
+        raise GeometryError("a fraction lies between 0 and 1: write it as float")
     result = resample(
         moving,
         transform,
@@ -150,7 +151,7 @@ def warp(
         channels=None if channel is None else [moving.channel_index(channel)],
         times=None if time is None else [time],
     )
-    if dtype == "same" or moving.is_labels:
+    if dtype == "same":
         result = with_dtype(result, moving.dtype, outside)
     if run is not None:
         options: dict[str, Any] = {"channel": channel, "time": time}

@@ -14,12 +14,12 @@ from scipy.spatial.transform import Rotation
 
 from napari_bridgecorr.errors import GeometryError
 from napari_bridgecorr.fitting import FitOptions, fit
-from napari_bridgecorr.geometry import Grid
+from napari_bridgecorr.geometry import Grid, Plane
 from napari_bridgecorr.image import Channel, Source, SpatialImage
 from napari_bridgecorr.io.registry import open_image
 from napari_bridgecorr.io.writers import write_image
 from napari_bridgecorr.landmarks import LandmarkPairs
-from napari_bridgecorr.resampling import LabelSampler, resample
+from napari_bridgecorr.resampling import LabelSampler, resample, reslice
 from napari_bridgecorr.transform import Affine
 
 
@@ -120,6 +120,26 @@ def test_the_part_that_a_mask_fills(cells: SpatialImage) -> None:
                    source=replace(cells.source, role="image"))  # fmt: skip
     mean = resample(mask, Affine.identity(), grid)
     np.testing.assert_allclose(np.asarray(mean.data[0, 0]), expected, atol=1e-6)
+
+
+def test_labels_that_are_stored_as_floats_take_part_when_told(cells: SpatialImage) -> None:
+    floats = replace(cells, levels=(cells.data.astype(np.float32),),
+                     source=replace(cells.source, role="image"))  # fmt: skip
+    grid = cells.grid.averaged((3, 3, 3))
+    found = resample(floats, Affine.identity(), grid, interpolation="majority")
+    expected = resample(cells, Affine.identity(), grid)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(np.asarray(found.data), np.asarray(expected.data))
+
+
+def test_labels_resliced_at_their_own_size_and_coarser(cells: SpatialImage) -> None:
+    plane = Plane.from_normal((8, 8, 8), (1, 0, 0))
+    same = reslice(cells, plane)
+    assert same.metadata["interpolation"] == "nearest"
+    assert same.dtype == cells.dtype
+    coarse = reslice(cells, plane, spacing_um=6.0)
+    assert coarse.metadata["interpolation"] == "majority"
+    assert set(np.unique(coarse.data)) <= {0, *np.unique(cells.data)}
 
 
 @pytest.mark.parametrize("interpolation", ["linear", "mean"])
