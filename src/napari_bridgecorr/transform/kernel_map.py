@@ -18,6 +18,9 @@ FloatArray = NDArray[np.float64]
 # by name: the kernel has smoothness order + 1/2, but the last, which is smooth
 MATERN_ORDERS = {"matern12": 0, "matern32": 1, "matern52": 2, "matern72": 3, "gaussian": 4}
 
+# smoother kernels have no bound in the quick lattices yet
+_MOST_SPLIT = 2
+
 
 def kernel_unit(kernel: str) -> float:
     """What multiplies a distance in lengths before it enters the kernel."""
@@ -102,7 +105,9 @@ class KernelMap(Transform):
         u = (p - self.centre_um) / self.scale_um
         return np.asarray(bent + affine_points(polynomial, u))
 
-    def lattice_map(self, before: FloatArray, after: FloatArray) -> LatticeMap:
+    def lattice_map(self, before: FloatArray, after: FloatArray) -> LatticeMap | None:
+        if self._order > _MOST_SPLIT:
+            return None  # map_lattice evaluates it kernel by kernel
         to_u, to_lengths = np.eye(4), np.eye(4)
         to_u[:3] = np.column_stack([np.eye(3), -self.centre_um]) / self.scale_um
         to_lengths[:3] = np.column_stack([np.eye(3), -self.centre_um]) / self._unit[:, None]

@@ -170,6 +170,14 @@ def test_as_a_transform(kernel: str, dimensions: int) -> None:
     )
 
 
+def test_only_kernels_with_a_bound_are_split() -> None:
+    pairs, _, _ = clicked(4, 12, 5.0, 30.0)
+    for kernel in SMOOTHNESS:
+        system = SplineSystem(pairs.fixed_um, prior=Prior(kernel, 1.0))
+        split = system.solve(pairs.moving_um, 0.01).lattice_map(np.eye(4), np.eye(4))
+        assert (split is None) == (kernel in ("matern72", "gaussian"))
+
+
 def test_at_a_landmark_it_has_a_derivative() -> None:
     pairs, _, _ = clicked(4, 30, 5.0, 30.0)
     for kernel in SMOOTHNESS:
