@@ -368,19 +368,21 @@ class PullSampler:
         return np.array([lower, upper]).astype(np.int64)
 
     def _read(self, time: int, box: NDArray[np.int64]) -> NDArray[Any]:
-        (z0, y0, x0), (z1, y1, x1) = box
         if len(self.channels) == 1:
-            part = self._moving.data[time, self.channels[0], z0:z1, y0:y1, x0:x1]
-            found = np.asarray(part.compute(scheduler="threads"))
+            found = self._read_channel(time, self.channels[0], box)
             # no copy of what is as it should be; a read-only array would be another type to Numba
             if self.interpolation == "cubic" or not found.flags.writeable:
                 return np.array(found, self.dtype, order="C")[None]
             return np.ascontiguousarray(found, self.dtype)[None]
-        region = np.empty((len(self.channels), z1 - z0, y1 - y0, x1 - x0), self.dtype)
+        region = np.empty((len(self.channels), *(box[1] - box[0])), self.dtype)
         for k, channel in enumerate(self.channels):
-            part = self._moving.data[time, channel, z0:z1, y0:y1, x0:x1]
-            region[k] = part.compute(scheduler="threads")
+            region[k] = self._read_channel(time, channel, box)
         return region
+
+    def _read_channel(self, time: int, channel: int, box: NDArray[np.int64]) -> NDArray[Any]:
+        starts, stops = box.tolist()
+        found = self._moving.read(0, (time, channel, *starts), (time + 1, channel + 1, *stops))
+        return np.asarray(found[0, 0])
 
     def _steps_in_moving_voxels(self) -> FloatArray:
         """(3, 3) columns: one step along fixed iz, iy, ix in moving voxels (largest found)."""
