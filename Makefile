@@ -4,6 +4,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+# two halves of the tests on two cores: more threads for linear algebra would wait for each other
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .PHONY: demo test bench fuzz sample_data clean
 
@@ -15,7 +17,7 @@ test: $(VENV)/.test
 	$(BIN)/ruff format --check src tests benchmarks examples tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	tools/with_display tools/side_by_side \
+	$(ONE_THREAD) tools/with_display tools/side_by_side \
 		"$(BIN)/python -m pytest tests/unit tests/gui" \
 		"$(BIN)/python -m pytest tests/integration tests/fuzz"
 
