@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 from ..errors import BridgecorrError, ReadError, TransformError
 from ..transform import TransformGraph
+from .beside import file_beside
 from .transform_files import TransformFile, read_json_object, read_transform
 
 FORMAT = "bridgecorr-graph"
@@ -101,32 +102,15 @@ def _error(path: Path, entry: Mapping[str, Any], number: int) -> float | None:
 
 def _transform(path: Path, name: str) -> TransformFile:
     """The transform file that a graph names; it lies in the graph's folder or below."""
-    inside = PurePosixPath(name.replace("\\", "/"))
-    if inside.is_absolute() or PureWindowsPath(name).anchor or ".." in inside.parts:
-        raise _outside(path, name)
-    folder = path.parent.resolve()
+    place = file_beside(path, name, "transform")
     try:
-        place = (folder / inside).resolve()
-    except (OSError, ValueError, RuntimeError) as error:  # a name with a NUL, a ring of links
-        raise ReadError(path, f"it names a file {name!r} that cannot be", "mend it") from error
-    if not place.is_relative_to(folder):
-        raise _outside(path, name)
-    try:
-        return read_transform(path.parent / inside)
+        return read_transform(place)
     except ReadError:
         raise
     except BridgecorrError as error:
         raise ReadError(path, f"{name}: {error}", "mend that transform") from error
     except ValueError as error:
         raise ReadError(path, f"it names a file {name!r} that cannot be", "mend it") from error
-
-
-def _outside(path: Path, name: str) -> ReadError:
-    return ReadError(
-        path,
-        f"it names {name!r}, which lies outside its folder",
-        "put the transform beside the graph and name it by its relative path",
-    )
 
 
 def _left_out(file: TransformFile) -> float | None:
