@@ -267,10 +267,8 @@ def _by_landmarks(
 ) -> dict[int, PlacedSection]:
     """Those whose landmarks determine a map within their plane."""
     placed: dict[int, PlacedSection] = {}
-    typical = float(
-        np.nanmedian(
-            np.concatenate([_scatter(planes.leave_one_out_um[member == k]) for k in set(member)])
-        )
+    typical = _median(
+        np.concatenate([_scatter(planes.leave_one_out_um[member == k]) for k in set(member)])
     )
     # three landmarks tell which way up a section lies: those that have them first
     for k in sorted(range(len(sections)), key=lambda k: (sections[k].n < 3, k)):
@@ -397,7 +395,13 @@ def _in_plane_affine(found: PlacedSection) -> FloatArray:
 
 
 def _scatter(left_out: FloatArray) -> FloatArray:
-    return np.asarray(np.abs(left_out - np.median(left_out)))
+    return np.asarray(np.abs(left_out - _median(left_out)))
+
+
+def _median(values: FloatArray) -> float:
+    """Of those that are known; 0 where none is."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else 0.0
 
 
 def _off_warnings(

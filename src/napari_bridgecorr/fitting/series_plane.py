@@ -21,6 +21,7 @@ IntArray = NDArray[np.intp]
 _FLATNESS = 1e-3
 _LEAST_FREEDOM = 1e-9
 _ROUNDING = 1e-9
+_EXACT = 1e-4
 _ROUNDS = 20
 
 
@@ -154,9 +155,11 @@ class _Model:
         variance = self._variance(n, within=False)
         if self.stiffness is None:
             return n, pull, variance
+        # landmarks are not exact: below 1 % of a cut's tolerance the two cannot be weighed
+        least = _EXACT * self.step * float(np.ptp(self.p)) / (len(self.p) - 1)
         for _ in range(_ROUNDS):
             before = variance
-            variance = max(self._variance(n, within=True) or variance, 1e-20)
+            variance = max(self._variance(n, within=True) or variance, least)
             n, pull = self._normal(self._straying(variance))
             if abs(variance - before) < _ROUNDING * variance:
                 break

@@ -1,5 +1,6 @@
 """A series of sections placed together, against a tilted stack of which the truth is known."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -209,6 +210,15 @@ def test_few_landmarks_get_simpler_maps_and_still_count() -> None:
     np.testing.assert_allclose(off, 0, atol=1e-6)
     assert "one landmark" in one.warnings[0]
     assert any("too few for tps" in w for w in found.sections[1].warnings)
+
+
+@pytest.mark.parametrize("counts", [(3, 1, 0, 0, 0), (4, 0, 0, 0, 4), (1, 2, 1, 1, 1)])
+@pytest.mark.parametrize("tolerance_um", [0.0, 5.0])
+def test_exact_landmarks_with_none_to_spare(counts: tuple[int, ...], tolerance_um: float) -> None:
+    chosen = SeriesOptions("rigid", distance_um=100, distance_tolerance_um=tolerance_um)
+    found = fit_series(series(1, counts=counts, bend_um=0), chosen)
+    np.testing.assert_allclose(found.planes.normal, NORMAL, atol=1e-6)
+    json.dumps(found.to_dict(), allow_nan=False)
 
 
 def test_what_is_odd_is_told() -> None:
