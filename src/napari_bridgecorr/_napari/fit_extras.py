@@ -96,12 +96,12 @@ class FitExtras(QWidget):
 class MoreButton(QToolButton):
     """Folds a widget away, and shows it again."""
 
-    def __init__(self, what: QWidget, name: str) -> None:
+    def __init__(self, what: QWidget, text: str, tip: str, name: str) -> None:
         super().__init__()
-        self._what = what
+        self._what, self._words = what, text
         self.setObjectName(name)
-        self.setText("▸ More options")
-        self.setToolTip("Odd pairs, how well clicks can be placed, and more")
+        self.setText(f"▸ {text}")
+        self.setToolTip(tip)
         self.setCheckable(True)
         self.setStyleSheet("QToolButton { border: none; background: transparent; padding: 2px; }")
         what.hide()
@@ -109,7 +109,7 @@ class MoreButton(QToolButton):
 
     def _on_toggled(self, is_open: bool) -> None:
         self._what.setVisible(is_open)
-        self.setText("▾ More options" if is_open else "▸ More options")
+        self.setText(f"{'▾' if is_open else '▸'} {self._words}")
 
 
 def _choice(name: str, tip: str, entries: tuple[tuple[str, str], ...]) -> QComboBox:

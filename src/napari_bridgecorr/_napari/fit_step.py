@@ -72,7 +72,12 @@ class FitStep(Step):
         form.insertRow(0, "Model", row)
         self.body.addLayout(form)
         self.extras = FitExtras()
-        self.more = MoreButton(self.extras, "bridgecorr_more")
+        self.more = MoreButton(
+            self.extras,
+            "More options",
+            "Odd pairs, how well clicks can be placed, and more",
+            "bridgecorr_more",
+        )
         self.body.addWidget(self.more)
         self.body.addWidget(self.extras)
         self.fit = primary(

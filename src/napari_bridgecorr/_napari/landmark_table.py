@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtCore import QItemSelectionModel, QSignalBlocker, Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
@@ -27,6 +27,7 @@ _GOOD, _FAIR, _BAD = 0.5, 1.5, 3.0
 _COLOURS = (QColor(84, 190, 120), QColor(235, 180, 60), QColor(240, 90, 90))
 _MUTED = QColor(150, 150, 155)
 _ID_ROLE = int(Qt.ItemDataRole.UserRole)
+_WHOLE_ROW = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class LandmarkTable(QTableWidget):
         self.verticalHeader().setVisible(False)
         self.verticalHeader().setDefaultSectionSize(24)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setShowGrid(False)
         self.setWordWrap(False)
         self.setMinimumHeight(150)
@@ -109,23 +110,24 @@ class LandmarkTable(QTableWidget):
         self.itemChanged.connect(self._on_changed)
 
     def show_landmarks(self, landmarks: LandmarkSet, fit: Fit | None) -> None:
-        """Fill the table, keeping the selected landmark selected."""
-        chosen = self.selected_id()
+        """Fill the table, keeping the selected landmarks selected."""
+        chosen = self.selected_ids()
         rows = rows_of(landmarks, fit)
         typical = fit.diagnostics.loo_median_um if fit is not None else float("nan")
         blocker = QSignalBlocker(self)
         self.clearSpans()
+        self.clearSelection()
         self.setRowCount(len(rows))
         for number, row in enumerate(rows):
             self._fill(number, row, typical)
-            if row.landmark.id == chosen:
-                self.selectRow(number)
+            if row.landmark.id in chosen:
+                self.selectionModel().select(self.model().index(number, _ID), _WHOLE_ROW)
         blocker.unblock()
 
-    def selected_id(self) -> str | None:
-        """Id of the selected landmark."""
-        items = self.selectedItems()
-        return None if not items else self.item(items[0].row(), _ID).data(_ID_ROLE)
+    def selected_ids(self) -> list[str]:
+        """Ids of the selected landmarks, from top to bottom."""
+        rows = sorted(index.row() for index in self.selectionModel().selectedRows(_ID))
+        return [self.item(row, _ID).data(_ID_ROLE) for row in rows]
 
     def row_of(self, landmark_id: str) -> int:
         """Number of a landmark's row; -1 if it has none."""

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from ..errors import BridgecorrError
 from ..landmarks import Landmark, Point, Side
+from .fit_extras import MoreButton
 from .frames import LandmarkTag, frame_of, tag_of
 from .landmark_layers import (
     COLOURS,
@@ -31,6 +32,7 @@ from .landmark_layers import (
 from .landmark_table import LandmarkTable
 from .layers import image_of_layer
 from .panel_parts import LayerChooser, Step, button, muted
+from .refine_landmarks import RefineLandmarks
 from .views import (
     View,
     are_upright,
@@ -68,6 +70,16 @@ class LandmarksStep(Step):
         self.table.enabled_changed.connect(session.set_enabled)
         self.table.name_changed.connect(session.set_name)
         self.body.addWidget(self.table, 1)
+        self.refinement = RefineLandmarks(session, lifeline)
+        self.more = MoreButton(
+            self.refinement,
+            "Refine at the images",
+            "Move the moving points to where both images agree best",
+            "bridgecorr_refine",
+        )
+        self.body.addWidget(self.more)
+        self.body.addWidget(self.refinement)
+        self.table.itemSelectionChanged.connect(self._on_selected)
         lifeline.connect(session.layers_changed, self.refresh_layers)
         lifeline.connect(session.images_changed, self.refresh_layers)
         lifeline.connect(session.landmarks_changed, self.refresh_table)
@@ -173,6 +185,7 @@ class LandmarksStep(Step):
     def refresh_table(self) -> None:
         """Show the landmarks and their errors as they are now."""
         self.table.show_landmarks(self._session.landmarks, self._session.fit)
+        self._on_selected()
 
     # -- doing -----------------------------------------------------------------------------------
 
@@ -233,6 +246,9 @@ class LandmarksStep(Step):
         rows = [i for i, name in enumerate(table) if name == landmark_id]
         if layer is not None and rows:
             layer.selected_data = {rows[0]}
+
+    def _on_selected(self) -> None:
+        self.refinement.set_selected(self.table.selected_ids())
 
     def _where(self, landmark: Landmark | None) -> tuple[Side, Point | None]:
         preferred: Side = "moving" if self.view == "moving" else "fixed"

@@ -47,6 +47,7 @@ class ResultsStep(Step):
         super().__init__(4, "Results")
         self._session = session
         self._lifeline = lifeline
+        self._job: Job | None = None
         self._residuals = LatestAnswer()
         self._residuals.answered.connect(self._show_residuals)
         row = QHBoxLayout()
@@ -109,7 +110,7 @@ class ResultsStep(Step):
             self.channel.clear()
             self.channel.addItem("all channels" if len(names) > 1 else "all")
             self.channel.addItems(names)
-        is_idle = self._lifeline.job is None or not self._is_working
+        is_idle = not self._is_working
         has_images = all(self._session.image_layer(side) is not None for side in SIDES)
         has_fit = self._session.fit is not None
         self.warp.setEnabled(is_idle and has_images and has_fit)
@@ -287,6 +288,7 @@ class ResultsStep(Step):
         job.ended.connect(self._on_ended)
         self.progress.begin("working", 0)
         self.progress.show()
+        self._job = job
         self._lifeline.start(job)
         self.refresh()
 
@@ -307,8 +309,8 @@ class ResultsStep(Step):
         self.refresh()
 
     def _on_cancel(self) -> None:
-        if self._lifeline.job is not None:
-            self._lifeline.job.cancel()
+        if self._job is not None:
+            self._job.cancel()
 
 
 def _session_file(

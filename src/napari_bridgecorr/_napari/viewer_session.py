@@ -244,6 +244,15 @@ class ViewerSession:
         self._settle.stop()
         self._read_landmarks()
 
+    def unknown_units(self) -> tuple[float, float]:
+        """What a Points layer without units counts in: the unit of the image that it marks."""
+        factors = [1.0, 1.0]
+        for number, side in enumerate(SIDES):
+            layer = self.image_layer(side)
+            if layer is not None:
+                factors[number] = um_per(str(layer.units[-1]))
+        return factors[0], factors[1]
+
     # -- the fit ---------------------------------------------------------------------------------
 
     @property
@@ -299,19 +308,10 @@ class ViewerSession:
         fixed, moving = (self.point_layer(side) for side in SIDES)
         before = self._landmarks
         assign_ids(fixed, moving)
-        self._landmarks = points_to_landmarks(fixed, moving, self._unknown_units())
+        self._landmarks = points_to_landmarks(fixed, moving, self.unknown_units())
         if self._landmarks != before:
             self.landmarks_changed.emit()
         self._fits.ask(self._landmarks, self._options)
-
-    def _unknown_units(self) -> tuple[float, float]:
-        """What a Points layer without units counts in: the unit of the image that it marks."""
-        factors = [1.0, 1.0]
-        for number, side in enumerate(SIDES):
-            layer = self.image_layer(side)
-            if layer is not None:
-                factors[number] = um_per(str(layer.units[-1]))
-        return factors[0], factors[1]
 
     def _watch(self, layer: Layer) -> None:
         for name in _PLACE_EVENTS:

@@ -22,6 +22,8 @@ FloatArray = NDArray[np.float64]
 
 _RADIUS_VOXELS = 5.0
 _STEP_VOXELS = 3.0
+# enough for a median
+_MOST_LOOKED_AT = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +112,7 @@ def refine_landmarks(
     """
     options = options or LandmarkRefinementOptions()
     chosen = _chosen(landmarks, only)
-    flat = fixed.image.grid.shape[0] == 1 and moving.image.grid.shape[0] == 1
+    flat = _are_flat(fixed, moving)
     places = np.array([m.fixed_um for m in chosen], dtype=np.float64)
     linear = _derivatives(landmarks, transform, places, flat)
     radius, bound = _lengths(options, fixed, moving, float(np.median(_stretch(linear))), flat)
@@ -136,6 +138,36 @@ def refine_landmarks(
         tuple(replace(m, moving_um=moved[m.id].after_um) if m.id in moved else m for m in landmarks)
     )
     return RefinedLandmarks(landmarks, after, done, radius, bound)
+
+
+def suggested_lengths(
+    landmarks: LandmarkSet, fixed: View, moving: View, transform: Transform
+) -> tuple[float, float]:
+    """Radius (fixed um) and longest step (moving um) that are used if none are given.
+
+    Of many landmarks some are looked at: this is quick enough to be shown while they are placed.
+
+    Parameters
+    ----------
+    landmarks : LandmarkSet
+    fixed, moving : View
+    transform : Transform
+
+    Raises
+    ------
+    RefineError
+        If there is nothing to refine, or the transform is flat at the landmarks.
+    """
+    chosen = _chosen(landmarks, None)
+    chosen = chosen[:: -(-len(chosen) // _MOST_LOOKED_AT)]
+    flat = _are_flat(fixed, moving)
+    places = np.array([m.fixed_um for m in chosen], dtype=np.float64)
+    stretch = _stretch(_derivatives(landmarks, transform, places, flat))
+    return _lengths(LandmarkRefinementOptions(), fixed, moving, float(np.median(stretch)), flat)
+
+
+def _are_flat(fixed: View, moving: View) -> bool:
+    return fixed.image.grid.shape[0] == 1 and moving.image.grid.shape[0] == 1
 
 
 def _chosen(landmarks: LandmarkSet, only: Sequence[str] | None) -> list[Landmark]:

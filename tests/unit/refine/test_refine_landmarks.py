@@ -13,6 +13,7 @@ from napari_bridgecorr.refine import (
     RefinedLandmarks,
     View,
     refine_landmarks,
+    suggested_lengths,
 )
 from napari_bridgecorr.transform import Affine
 
@@ -68,8 +69,11 @@ def test_by_mutual_information(sample: Tubes) -> None:
 
 def test_exact_landmarks_stay(sample: Tubes) -> None:
     exact = LandmarkSet.from_pairs(sample.fixed_um, sample.moving_um)
-    found = refine_landmarks(exact, View(sample.fixed), View(sample.moving), Affine(sample.map))
+    views = View(sample.fixed), View(sample.moving)
+    found = refine_landmarks(exact, *views, Affine(sample.map))
     assert sample.errors_voxels(found.after).max() < 0.3
+    lengths = suggested_lengths(exact, *views, Affine(sample.map))
+    assert lengths == pytest.approx((found.radius_um, found.max_step_um))
 
 
 def test_images_that_tell_nothing_move_nothing() -> None:
