@@ -232,11 +232,9 @@ def _evidence(parts: list[_Part], table: list[_Row], shares: FloatArray) -> Evid
         for j in np.flatnonzero(shares[i] > _NEGLIGIBLE)
     ]
     drawn = drawn_candidates(tuple(candidates), _DRAWN)
+    systems = {row.prior: row.system for row in table}
     maps = np.array(
-        [
-            marks.system(c.prior).predict(marks.moving_um, probes, c.smoothing, marks.noise)
-            for c in drawn
-        ]
+        [systems[c.prior].predict(marks.moving_um, probes, c.smoothing, marks.noise) for c in drawn]
     )
     # a likely one, so that what is said of the map (its length, its noise) is likely, too
     highest = max(c.weight for c in candidates)
@@ -244,6 +242,6 @@ def _evidence(parts: list[_Part], table: list[_Row], shares: FloatArray) -> Evid
     off[[c.weight < 0.1 * highest for c in drawn]] = np.inf
     chosen = drawn[int(np.argmin(off))]
     candidates.sort(key=lambda c: -c.weight)
-    system = marks.system(chosen.prior)
+    system = systems[chosen.prior]
     variance = system.variance_um2(marks.moving_um, chosen.smoothing, marks.noise)
     return Evidence(chosen, tuple(candidates), variance)

@@ -126,8 +126,8 @@ def slope(
     for part in system.components(moving_um, smoothing, noise):
         b = system.bending(smoothing * part.scale)
         c, d = part.coefficients, part.diagonal
-        dc = -part.scale * (b @ c)
-        dd = -part.scale * np.einsum("ij,ij->i", b, b)
+        dc = -part.scale * b.times(c)
+        dd = -part.scale * b.squared_rows
         if method == "gcv":
             square += part.scale * float(np.sum(c**2))
             d_square += 2 * part.scale * float(np.sum(c * dc))
@@ -151,8 +151,21 @@ def _over_range(
     method: Method,
     n: int = _GRID,
 ) -> tuple[FloatArray, FloatArray]:
+    """Logs of `n` smoothings, and `criterion` at each; by eigenvalues, all at once."""
     logs = np.linspace(*_LOG_RANGE, n)
-    return logs, np.array([criterion(system, moving_um, math.exp(v), noise, method) for v in logs])
+    square, size = np.zeros(n), np.zeros(n)
+    free = system.is_free
+    for part in system.components_over(moving_um, np.exp(logs), noise):
+        c, d, outputs = part.coefficients, part.diagonal, len(part.which)
+        if method == "gcv":
+            square += part.scale * np.sum(c**2, axis=(0, 2))
+            size += part.scale * outputs * np.sum(d, axis=0)
+        else:
+            square += np.sum(np.sum(c[free] ** 2, axis=2) / d[free], axis=0)
+            spread = np.mean(np.log(d[free] * system.weights[free, None]), axis=0)
+            size += spread * outputs / system.dimensions
+    square = np.log(np.maximum(square, sys.float_info.min))
+    return logs, square - (2 * np.log(size) if method == "gcv" else size)
 
 
 def _search(

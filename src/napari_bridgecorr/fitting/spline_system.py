@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..transform import KernelMap, ThinPlateSpline
+from .bending import Bending, BendingByInverse, BendingByModes, Reflections
 from .linear_models import normalisation
 from .noise import ISOTROPIC, NoiseShape
 from .prior import THIN_PLATE, Prior
@@ -37,7 +38,8 @@ _LEAST_FREEDOM = 1e-6
 MOST_EIGENVALUES = 1000
 _POWER_STEPS = 8
 _EXACT_CONDITION = 300
-_BLOCK = 256
+# smoothings differ between the axes of anisotropic noise
+_KEPT = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,9 +110,6 @@ class SplineSystem:
         weights: FloatArray | None = None,
         prior: Prior = THIN_PLATE,
     ) -> None:
-        # imported here: opening a file needs none of it
-        from scipy.linalg import qr
-
         self.fixed_um = fixed_um
         self.dimensions = dimensions
         self.prior = prior
@@ -121,11 +120,10 @@ class SplineSystem:
         self.design = self._design(u)
         self._root = np.sqrt(self.weights)
         self._weighed = self.kernel * self._root[:, None] * self._root
-        (self._reflectors, self._tau), triangle = qr(self.design * self._root[:, None], mode="raw")
-        self._triangle = triangle[: self.n_polynomial]
+        self._reflections = Reflections(self.design * self._root[:, None])
         leverage = np.sum(np.linalg.qr(self.design)[0] ** 2, axis=1)
         self._essential = 1 - leverage < _LEAST_FREEDOM
-        self._last: tuple[float, FloatArray] | None = None
+        self._bendings: dict[float, Bending] = {}
 
     @property
     def n(self) -> int:
@@ -163,81 +161,48 @@ class SplineSystem:
     def _eigen(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Eigenvalues, modes ``Q2 V`` (n, n - k), and the modes squared."""
         values, vectors = np.linalg.eigh(self._reduced)
-        modes = np.zeros((self.n, len(values)), order="F")
-        modes[self.n_polynomial :] = vectors
-        modes = self._apply_q(modes)
+        modes = self._reflections.padded(vectors)
         return values, modes, modes**2
 
     @cached_property
     def _reduced(self) -> FloatArray:
-        """``Q2^T K' Q2``, (n - k, n - k)."""
-        k = self.n_polynomial
-        once = self._apply_q(np.asfortranarray(self._weighed), transpose=True)
-        return np.asfortranarray(self._apply_q(once, right=True)[k:, k:])
+        """Lower half of ``Q2^T K' Q2``, (n - k, n - k)."""
+        return self._reflections.reduced(self._weighed)
 
-    def _apply_q(
-        self, matrix: FloatArray, transpose: bool = False, right: bool = False
-    ) -> FloatArray:
-        """``Q M``, or ``M Q``, by its few reflections: forming Q would cost O(n^3)."""
-        from scipy.linalg.lapack import dormqr
-
-        size = 64 * max(matrix.shape)
-        result, _, _ = dormqr(
-            "R" if right else "L",
-            "T" if transpose else "N",
-            self._reflectors,
-            self._tau,
-            matrix,
-            size,
-        )
-        return np.asarray(result)
-
-    def bending(self, smoothing: float) -> FloatArray:
-        """(n, n) matrix B for a normalised smoothing; do not change it."""
-        if self._last is not None and self._last[0] == smoothing:
-            return self._last[1]
-        if self.has_eigenvalues:
-            values, modes, _ = self._eigen
-            b = np.asarray((modes / (values + smoothing)) @ modes.T)
-        else:
-            b = self._bending_by_cholesky(smoothing)
-        self._last = (smoothing, b)
-        return b
-
-    def _bending_by_cholesky(self, smoothing: float) -> FloatArray:
-        from scipy.linalg import cholesky
-        from scipy.linalg.lapack import dpotri
-
-        k, m = self.n_polynomial, self.n - self.n_polynomial
-        matrix = self._reduced.copy(order="F")
-        matrix[np.diag_indices(m)] += smoothing
-        factor = cholesky(matrix, lower=True, overwrite_a=True, check_finite=False)
-        inverse, info = dpotri(factor, lower=1, overwrite_c=1)
-        if info:
-            raise np.linalg.LinAlgError("the kernel matrix is singular")
-        b = np.zeros((self.n, self.n), order="F")
-        b[k:, k:] = inverse
-        _mirror(b)
-        return self._apply_q(self._apply_q(b), transpose=True, right=True)
+    def bending(self, smoothing: float) -> Bending:
+        """B for a normalised smoothing; those last asked for are kept."""
+        found = self._bendings.get(smoothing)
+        if found is None:
+            if self.has_eigenvalues:
+                found = BendingByModes(*self._eigen, smoothing)
+            else:
+                while len(self._bendings) >= _KEPT:
+                    self._bendings.pop(next(iter(self._bendings)))
+                found = BendingByInverse(self._reduced, self._reflections, smoothing)
+                self._bendings[smoothing] = found
+        return found
 
     def components(
         self, moving_um: FloatArray, smoothing: float, noise: NoiseShape = ISOTROPIC
     ) -> Iterator[Component]:
         """The outputs along the noise's axes, those of one scale together."""
         values = self._values(moving_um, noise) * self._root[:, None]
-        fitted = np.arange(3)[self.axes]
-        for scale in np.unique(noise.scales[fitted]):
-            which = fitted[noise.scales[fitted] == scale]
-            lam = smoothing * float(scale)
-            if self.has_eigenvalues:
-                eigenvalues, modes, squares = self._eigen
-                divided = (modes.T @ values[:, which]) / (eigenvalues + lam)[:, None]
-                yield Component(
-                    which, float(scale), modes @ divided, squares @ (1 / (eigenvalues + lam))
-                )
-            else:
-                b = self.bending(lam)
-                yield Component(which, float(scale), b @ values[:, which], np.diag(b).copy())
+        for which, scale in self._outputs(noise):
+            b = self.bending(smoothing * scale)
+            yield Component(which, scale, b.times(values[:, which]), b.diagonal)
+
+    def components_over(
+        self, moving_um: FloatArray, smoothings: FloatArray, noise: NoiseShape = ISOTROPIC
+    ) -> Iterator[Component]:
+        """As :meth:`components` for (s,) smoothings: coefficients (n, s, c), diagonal (n, s)."""
+        values, modes, squares = self._eigen
+        contrasts = modes.T @ (self._values(moving_um, noise) * self._root[:, None])
+        for which, scale in self._outputs(noise):
+            inverse = 1 / (values[:, None] + smoothings * scale)
+            divided = contrasts[:, None, which] * inverse[:, :, None]
+            found = modes @ divided.reshape(len(values), -1)
+            shape = (self.n, len(smoothings), len(which))
+            yield Component(which, scale, found.reshape(shape), squares @ inverse)
 
     def leave_one_out(
         self, moving_um: FloatArray, smoothing: float, noise: NoiseShape = ISOTROPIC
@@ -266,8 +231,8 @@ class SplineSystem:
                 smoothing * part.scale * weights[:, part.which] / self.weights[:, None]
             )
         rest -= self.kernel @ weights
-        projected = self._apply_q(np.asfortranarray(rest * self._root[:, None]), transpose=True)
-        affine = solve_triangular(self._triangle, projected[: self.n_polynomial])
+        projected = self._reflections.back(rest * self._root[:, None])
+        affine = solve_triangular(self._reflections.triangle, projected[: self.n_polynomial])
         return weights @ noise.axes.T, affine @ noise.axes.T
 
     def predict(
@@ -348,18 +313,18 @@ class SplineSystem:
 
         k = self.n_polynomial
         u = self._normalise(points_um)
-        start = np.zeros((self.n, len(points_um)), order="F")
-        start[:k] = solve_triangular(self._triangle, self._design(u).T, trans="T")
-        a = self._apply_q(start)
+        start = np.zeros((self.n, len(points_um)))
+        start[:k] = solve_triangular(self._reflections.triangle, self._design(u).T, trans="T")
+        a = self._reflections.forward(start)
         to_landmarks = (self._kernel(u) * self._root).T
         there = self._weighed @ a + smoothing * a
         rest = there - to_landmarks
         at_once = np.sum(a * (rest - to_landmarks), axis=0) + self.prior.at_zero
-        if self.has_eigenvalues:
+        if self.has_eigenvalues:  # half the work of a product with B
             values, modes, _ = self._eigen
             told = np.sum((modes.T @ rest) ** 2 / (values + smoothing)[:, None], axis=0)
         else:
-            told = np.sum(rest * (self.bending(smoothing) @ rest), axis=0)
+            told = np.sum(rest * self.bending(smoothing).times(rest), axis=0)
         return np.asarray(np.maximum(at_once - told, 0.0))
 
     def full_matrix(self, smoothing: float) -> FloatArray:
@@ -389,13 +354,13 @@ class SplineSystem:
         from scipy.linalg import solve_triangular
 
         k, root = self.n_polynomial, self._root[:, None]
-        start = np.zeros((self.n, right.shape[1]), order="F")
-        start[:k] = solve_triangular(self._triangle, right[self.n :], trans="T")
-        w = self._apply_q(start)
+        start = np.zeros((self.n, right.shape[1]))
+        start[:k] = solve_triangular(self._reflections.triangle, right[self.n :], trans="T")
+        w = self._reflections.forward(start)
         upper = right[: self.n] * root
-        w = w + self.bending(smoothing) @ (upper - self._weighed @ w - smoothing * w)
-        rest = np.asfortranarray(upper - self._weighed @ w - smoothing * w)
-        a = solve_triangular(self._triangle, self._apply_q(rest, transpose=True)[:k])
+        w = w + self.bending(smoothing).times(upper - self._weighed @ w - smoothing * w)
+        rest = upper - self._weighed @ w - smoothing * w
+        a = solve_triangular(self._reflections.triangle, self._reflections.back(rest)[:k])
         return np.vstack([w * root, a])
 
     def basis(self, points_um: FloatArray) -> FloatArray:
@@ -408,6 +373,12 @@ class SplineSystem:
 
     def _mean(self, points_um: FloatArray) -> FloatArray:
         return np.asarray(self.weights @ points_um / self.weights.sum())
+
+    def _outputs(self, noise: NoiseShape) -> list[tuple[NDArray[np.intp], float]]:
+        """The fitted axes of the noise, those of one scale together, and the scale."""
+        fitted = np.arange(3)[self.axes]
+        scales = noise.scales[fitted]
+        return [(fitted[scales == scale], float(scale)) for scale in np.unique(scales)]
 
     def _values(self, moving_um: FloatArray, noise: NoiseShape) -> FloatArray:
         values: FloatArray = moving_um - self._mean(moving_um)
@@ -425,15 +396,6 @@ class SplineSystem:
 
     def _design(self, u: FloatArray) -> FloatArray:
         return np.column_stack([u[:, self.axes], np.ones(len(u))])
-
-
-def _mirror(matrix: FloatArray) -> None:
-    """Make a matrix symmetric whose lower half is given; by blocks, in place."""
-    for start in range(0, len(matrix), _BLOCK):
-        stop = min(start + _BLOCK, len(matrix))
-        block = np.tril(matrix[start:stop, start:stop])
-        matrix[start:stop, start:stop] = block + np.tril(block, -1).T
-        matrix[start:stop, stop:] = matrix[stop:, start:stop].T
 
 
 def _norm(apply: Callable[[FloatArray], FloatArray], start: FloatArray) -> float:
