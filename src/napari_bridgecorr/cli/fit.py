@@ -184,7 +184,9 @@ def fit_text(result: Fit) -> str:
     compared = ""
     if result.comparison:
         scores = ", ".join(f"{s.model} {s.mean_um:.1f}" for s in result.comparison)
-        compared = f"\nmean error of left-out landmarks in um: {scores}"
+        some = result.comparison[0].n_compared
+        drawn = f" (compared by {some:,} of them)" if some < len(d.ids) else ""
+        compared = f"\nmean error of left-out landmarks in um{drawn}: {scores}"
     return (
         f"{result.options.model}{smoothing}: {len(d.ids)} landmarks, leave-one-out error "
         f"RMS {d.loo_rms_um:.1f} um, median {d.loo_median_um:.1f} um "

@@ -7,6 +7,7 @@ from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 from scipy.special import gamma, kv
 
+from napari_bridgecorr.cli.fit import fit_text
 from napari_bridgecorr.errors import FitError
 from napari_bridgecorr.fitting import FitOptions, compare_models, fit, prior_facts
 from napari_bridgecorr.fitting import spline_system as spline_module
@@ -247,3 +248,12 @@ def test_the_recommended_model() -> None:
     assert fit(named(fixed[:2], fixed[:2] + 3), FitOptions("auto")).options.model == "translation"
     with pytest.raises(FitError, match="too few"):
         fit(rigid.subset(np.zeros(20, dtype=bool)), FitOptions("auto"))
+
+
+def test_of_many_landmarks_some_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_bridgecorr.fitting.selection._MOST_COMPARED", 30)
+    pairs, _, _ = clicked(1, 45, 2.0, 40.0)
+    result = fit(pairs, FitOptions("auto"))
+    assert {s.n_compared for s in result.comparison} == {30}
+    assert len(result.diagnostics.ids) == 45  # the fit itself is to all
+    assert "(compared by 30 of them)" in fit_text(result)

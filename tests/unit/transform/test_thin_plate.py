@@ -1,4 +1,9 @@
-"""The thin-plate spline against SciPy and VTK."""
+"""The thin-plate spline against SciPy, VTK and ITK."""
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,6 +76,36 @@ def test_equals_vtk() -> None:
     theirs.Update()
     targets = np.random.default_rng(0).uniform(-0.5, 1.5, (200, 3)) * BOX_UM
     expected = [theirs.TransformPoint(*p[::-1])[::-1] for p in targets.tolist()]
+    np.testing.assert_allclose(fitted(fixed, moving, 0.0).map(targets), expected, rtol=0, atol=1e-6)
+
+
+# in a process of its own: ITK's libraries do not load beside those of the window
+ITK_SPLINE = """
+import sys
+import itk
+import numpy as np
+folder = sys.argv[1]
+spline = itk.ThinPlateSplineKernelTransform[itk.D, 3].New()
+for name, placed in (
+    ("fixed", spline.GetSourceLandmarks()),
+    ("moving", spline.GetTargetLandmarks()),
+):
+    for index, point in enumerate(np.load(f"{folder}/{name}.npy").tolist()):
+        placed.SetPoint(index, itk.Point[itk.D, 3](point[::-1]))
+spline.ComputeWMatrix()
+targets = [itk.Point[itk.D, 3](p[::-1]) for p in np.load(f"{folder}/targets.npy").tolist()]
+np.save(f"{folder}/mapped.npy", [list(spline.TransformPoint(p))[::-1] for p in targets])
+"""
+
+
+@pytest.mark.skipif(find_spec("itk") is None, reason="ITK is not installed")
+def test_equals_itk(tmp_path: Path) -> None:
+    fixed, moving = landmarks(3, 25, 5.0)
+    targets = np.random.default_rng(0).uniform(-0.5, 1.5, (200, 3)) * BOX_UM
+    for name, points in (("fixed", fixed), ("moving", moving), ("targets", targets)):
+        np.save(tmp_path / f"{name}.npy", points)
+    subprocess.run([sys.executable, "-c", ITK_SPLINE, str(tmp_path)], check=True)
+    expected = np.load(tmp_path / "mapped.npy")
     np.testing.assert_allclose(fitted(fixed, moving, 0.0).map(targets), expected, rtol=0, atol=1e-6)
 
 
