@@ -8,7 +8,7 @@ import platform
 import sys
 from pathlib import Path
 
-NAMES = ("spline", "warp", "resample", "table", "readers", "memory")
+NAMES = ("spline", "fit", "warp", "resample", "table", "readers", "memory")
 
 
 def main(names: list[str]) -> None:
@@ -20,7 +20,7 @@ def main(names: list[str]) -> None:
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
     for name in names or NAMES[:-1]:
         print(f"\n{name}")
-        module = name if name in ("readers", "resample") else f"bench_{name}"
+        module = name if name in ("fit", "readers", "resample") else f"bench_{name}"
         importlib.import_module(module).main()
 
 
