@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..image import SpatialImage
     from ..landmarks import LandmarkPairs
     from ..refine.global_refinement import GlobalRefinement
+    from ..refine.search import StartResult
     from .arguments import Commands
 
 _DESCRIPTION = """\
@@ -50,7 +51,7 @@ def add(commands: Commands) -> None:
         metavar="LANDMARKS",
         type=Path,
         help=f"{LANDMARKS_HELP} (default: those that T.json was fitted to); without --transform "
-        "they are fitted first",
+        "they are fitted first; with neither, all rotations and places are tried",
     )
     parser.add_argument("-o", "--out", metavar="T2.json", type=Path, required=True)
     parser.add_argument(
@@ -98,11 +99,9 @@ def run(options: Namespace) -> int:
     from ..io.registry import open_image
     from ..io.transform_files import read_transform
     from ..refine.preparation import dimensions_of
-    from ..workflow.refine import RefineOptions, refine_to_file, start_from
+    from ..workflow.refine import RefineOptions, refine_to_file, search_start, start_from
     from .opening import open_one, placement_of
 
-    if options.transform is None and options.landmarks is None:
-        options.wrong_use("give --transform T or --landmarks LANDMARKS")
     source = None
     if options.transform is not None:
         source = read_transform(options.transform)
@@ -115,21 +114,29 @@ def run(options: Namespace) -> int:
         None if name is None else open_image(name)
         for name in (options.fixed_mask, options.moving_mask)
     ]
+    asked = RefineOptions(
+        options.model, options.fixed_channel, tuple(options.channel or ()), options.seed
+    )
     progress = _Stoppable()
     try:
         with progress:
-            start = start_from(source, landmarks, dimensions_of(fixed, moving))
+            if source is None and landmarks is None:
+                start = search_start(
+                    fixed,
+                    moving,
+                    asked,
+                    fixed_mask=masks[0],
+                    moving_mask=masks[1],
+                    progress=progress,
+                )
+            else:
+                start = start_from(source, landmarks, dimensions_of(fixed, moving))
             result = refine_to_file(
                 fixed,
                 moving,
                 start,
                 options.out,
-                RefineOptions(
-                    options.model,
-                    options.fixed_channel,
-                    tuple(options.channel or ()),
-                    options.seed,
-                ),
+                asked,
                 fixed_mask=masks[0],
                 moving_mask=masks[1],
                 progress=progress,
@@ -139,10 +146,15 @@ def run(options: Namespace) -> int:
         raise
     if not result.accepted:
         warn(result.verdict)
+    said = result.to_dict()
+    lines = []
+    if start.search is not None:
+        said["start"] = start.search.to_dict()
+        lines = _of_search(start.search)
     if options.json:
-        print(json.dumps({**result.to_dict(), "out": str(options.out)}, indent=1))
+        print(json.dumps({**said, "out": str(options.out)}, indent=1))
     else:
-        print("\n".join(_text(result, options.out)))
+        print("\n".join([*lines, *_text(result, options.out)]))
     return 0
 
 
@@ -165,6 +177,16 @@ def _landmarks(
     for warning in file.warnings:
         warn(f"{options.landmarks.name}: {warning}")
     return file.landmarks.pairs()
+
+
+def _of_search(found: StartResult) -> list[str]:
+    if not found.is_clear:
+        warn(found.verdict)
+    return [
+        "start: searched, as there was neither a transform nor a landmark; confidence "
+        f"{found.confidence:.2f} (0.5 and more is clear)",
+        "not checked on landmarks, as there are none; parts of the images were left out instead",
+    ]
 
 
 def _text(result: GlobalRefinement, out: Path) -> list[str]:

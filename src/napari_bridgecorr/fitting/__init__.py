@@ -2,7 +2,7 @@
 
 from .checks import MODELS
 from .diagnostics import FitDiagnostics, FoldingCheck
-from .error_model import CheckErrorModel, ErrorModel, error_model
+from .error_model import CheckErrorModel, ErrorModel, HeldOutErrorModel, error_model
 from .error_summary import ErrorSummary, summarise
 from .fit import Fit, fit, prior_facts
 from .held_out import HeldOutErrors, k_fold, leave_one_out
@@ -20,6 +20,7 @@ __all__ = [
     "FitDiagnostics",
     "FitOptions",
     "FoldingCheck",
+    "HeldOutErrorModel",
     "HeldOutErrors",
     "ModelScore",
     "PredictedErrors",

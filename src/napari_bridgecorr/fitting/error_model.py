@@ -12,8 +12,11 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import FitError
+from ..geometry.convex_hull import ConvexHull
 from ..landmarks import LandmarkPairs
 from ..transform import Affine, InvertedTransform, Transform
+from .checks import check_pairs
 from .error_radius import length_quantile
 from .evidence import Evidence, drawn_candidates, weigh_priors
 from .linear_models import tangents
@@ -214,6 +217,62 @@ class CheckErrorModel(ErrorModel):
         n = len(points_um)
         covariance = np.broadcast_to(self._second, (n, 3, 3))
         return np.zeros((n, 3)), covariance, np.full(n, self._freedom)
+
+
+class HeldOutErrorModel(ErrorModel):
+    """Error of a map that images and landmarks made: that at landmarks it was made without.
+
+    The same everywhere within the landmarks' hull. Nothing was checked beyond it: there it is what
+    the landmarks alone say, where that is more.
+
+    Parameters
+    ----------
+    pairs : LandmarkPairs
+        All that took part.
+    transform : Transform
+    errors_um : (n, 3) float64
+        Along z, y, x; the left-out landmarks' own localisation error is part of them.
+    dimensions : {3, 2}
+    """
+
+    description = (
+        "RMS 3-D error (um) of predicted landmarks that were left out of the refinement, their own "
+        "localisation error included; outside the landmarks' hull, what the landmarks alone say "
+        "where that is more"
+    )
+
+    def __init__(
+        self,
+        pairs: LandmarkPairs,
+        transform: Transform,
+        errors_um: FloatArray,
+        dimensions: int = 3,
+    ) -> None:
+        self._second = errors_um.T @ errors_um / len(errors_um)
+        self._freedom = 4.0 + dimensions * len(errors_um)
+        self._beyond: tuple[ConvexHull, ErrorModel] | None = None
+        try:
+            check_pairs(pairs, "gp", dimensions)
+        except FitError:
+            return  # too few, or in one plane: they say nothing of what lies beyond
+        alone = PosteriorErrorModel(pairs, transform, dimensions)
+        self._beyond = ConvexHull(pairs.fixed_um, dimensions), alone
+
+    def moments(self, points_um: FloatArray) -> Moments:
+        n = len(points_um)
+        bias, freedom = np.zeros((n, 3)), np.full(n, self._freedom)
+        covariance = np.tile(self._second, (n, 1, 1))
+        if self._beyond is None:
+            return bias, covariance, freedom
+        hull, alone = self._beyond
+        outside = np.flatnonzero(hull.distance_um(points_um) > 0)
+        if len(outside):
+            found = alone.moments(points_um[outside])
+            square = np.sum(found[0] ** 2, axis=1) + np.trace(found[1], axis1=1, axis2=2)
+            more = square > np.trace(self._second)
+            there = outside[more]
+            bias[there], covariance[there], freedom[there] = (part[more] for part in found)
+        return bias, covariance, freedom
 
 
 def error_model(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import RefineError
+from ..errors import Cancelled, RefineError
 from ..fitting import FitOptions, fit
 from ..image import SpatialImage
 from ..io.transform_files import TransformFile, fit_document, transform_document, write_document
@@ -15,12 +15,15 @@ from ..landmarks import LandmarkPairs
 from ..progress import Progress
 from ..refine.global_refinement import MODELS, GlobalRefinement, RefineModel, refine_globally
 from ..refine.preparation import MOST_CHANNELS, dimensions_of, working_pair
+from ..refine.search import StartResult, find_start
 from ..transform import Transform
 from ..versions import library_versions
 
 _FEWEST_FOR_SPLINE = 8
 _MOST_VOXELS = 120_000
 _FINER = 5.0
+# what an earlier refinement tells of its map
+_OF_THE_MAP = ("landmarks", "held_out_error_um")
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,15 @@ class RefineStart:
         The same kind of map from some of the landmarks, where it was fitted to them.
     document : dict
         The transform's JSON.
+    search : StartResult or None
+        How it was found, where there was neither a map nor landmarks.
     """
 
     transform: Transform
     pairs: LandmarkPairs | None
     refit: Callable[[LandmarkPairs], Transform] | None
     document: dict[str, Any]
+    search: StartResult | None = None
 
 
 def start_from(
@@ -103,6 +109,41 @@ def start_from(
         options = replace(source.options, smoothing=asked)
         return RefineStart(source.transform, source.pairs, _fitter(options), document)
     return RefineStart(source.transform, landmarks or source.pairs, None, document)
+
+
+def search_start(
+    fixed: SpatialImage,
+    moving: SpatialImage,
+    options: RefineOptions | None = None,
+    *,
+    fixed_mask: SpatialImage | None = None,
+    moving_mask: SpatialImage | None = None,
+    progress: Progress | None = None,
+) -> RefineStart:
+    """The start of a refinement where there is neither a map nor a landmark.
+
+    All rotations and places are tried; how much the best stands out is told in ``search``.
+
+    Raises
+    ------
+    RefineError
+        If the images cannot be compared.
+    Cancelled
+    """
+    chosen = options or RefineOptions()
+    found = find_start(
+        fixed,
+        moving,
+        # where none was chosen, all of a colour picture
+        fixed_channel=None if chosen.fixed_channel in (0, "0") else chosen.fixed_channel,
+        moving_channel=chosen.moving_channels[0] if chosen.moving_channels else None,
+        fixed_mask=fixed_mask,
+        moving_mask=moving_mask,
+        progress=progress,
+    )
+    if not found.is_complete:
+        raise Cancelled
+    return RefineStart(found.transform, None, None, transform_document(found.transform), found)
 
 
 def refine(
@@ -158,7 +199,11 @@ def refine_document(result: GlobalRefinement, start: RefineStart) -> dict[str, A
     A map that was kept keeps the record of its fit.
     """
     record: dict[str, Any] = {**result.to_dict(), "versions": library_versions()}
+    if start.search is not None:
+        record["start"] = start.search.to_dict()
     if not result.accepted:
+        earlier = start.document.get("refine") or {}
+        record.update({k: earlier[k] for k in _OF_THE_MAP if k in earlier})
         return {**start.document, "refine": record}
     if result.pairs is not None:
         record["landmarks"] = {
@@ -167,6 +212,8 @@ def refine_document(result: GlobalRefinement, start: RefineStart) -> dict[str, A
             "moving_um": result.pairs.moving_um.tolist(),
             "weight": result.pairs.weights.tolist(),
         }
+        # tells how wrong the map is: its landmarks' residuals would not
+        record["held_out_error_um"] = result.check.after_um.tolist()
     return {**transform_document(result.transform), "refine": record}
 
 

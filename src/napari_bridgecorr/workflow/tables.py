@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..fitting import CheckErrorModel, ErrorModel, error_model
+from ..fitting import CheckErrorModel, ErrorModel, HeldOutErrorModel, error_model
 from ..fitting.noise import ISOTROPIC
 from ..fitting.solution import noise_of
 from ..image import SpatialImage
@@ -41,6 +41,10 @@ def transform_error(
         if source.options is not None:
             noise = noise_of(source.pairs, source.options, source.transform)
         return error_model(source.pairs, source.transform, source.model, source.dimensions, noise)
+    if source.pairs is not None and source.held_out_um is not None:
+        return HeldOutErrorModel(
+            source.pairs, source.transform, source.held_out_um, source.dimensions
+        )
     pairs = landmarks.pairs() if landmarks is not None else None
     if pairs is not None and len(pairs):
         return CheckErrorModel(pairs, source.transform)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import FitError, ReadError, TransformError, one_line
 from ...fitting import Fit, FitOptions
@@ -97,8 +98,9 @@ def read_own_json(path: Path) -> TransformFile:
     try:
         transform = transform_from_dict(document.get("transform"))
         model, pairs, dimensions = _fit_part(document.get("fit"))
+        held_out = None
         if document.get("fit") is None:
-            pairs = _refine_part(document.get("refine"))
+            pairs, held_out = _refine_part(document.get("refine"))
         options = _options_part(document.get("fit"))
     except TransformError as error:
         raise ReadError(path, str(error), "write the transform again") from error
@@ -108,7 +110,9 @@ def read_own_json(path: Path) -> TransformFile:
         raise ReadError(
             path, f"the record of its fit is damaged ({one_line(error)})", "fit again"
         ) from error
-    return TransformFile(transform, model, pairs, dimensions, document, options=options)
+    return TransformFile(
+        transform, model, pairs, dimensions, document, options=options, held_out_um=held_out
+    )
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
@@ -137,11 +141,17 @@ def read_json_object(path: Path) -> dict[str, Any]:
     return document
 
 
-def _refine_part(part: Any) -> LandmarkPairs | None:
-    """The landmarks that took part in a refinement."""
+def _refine_part(part: Any) -> tuple[LandmarkPairs | None, NDArray[np.float64] | None]:
+    """The landmarks that took part in a refinement, and its errors at left-out ones."""
     if part is None or part.get("landmarks") is None:
-        return None
-    return _pairs(part["landmarks"])
+        return None, None
+    pairs = _pairs(part["landmarks"])
+    if not part.get("held_out_error_um"):
+        return pairs, None
+    errors = np.array(part["held_out_error_um"], dtype=np.float64)
+    if errors.ndim != 2 or errors.shape[1] != 3 or not np.isfinite(errors).all():
+        raise ValueError("the errors at left-out landmarks are not numbers along z, y, x")
+    return pairs, errors
 
 
 def _fit_part(part: Any) -> tuple[str | None, LandmarkPairs | None, int]:

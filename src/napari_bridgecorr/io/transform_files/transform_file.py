@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...fitting import FitOptions
 from ...landmarks import LandmarkPairs
 from ...transform import Transform
@@ -32,6 +35,8 @@ class TransformFile:
         What the user must see, one line each.
     options : FitOptions or None
         Of that fit, with the smoothing that was used.
+    held_out_um : (n, 3) float64 or None
+        Of a map refined by images: errors along z, y, x at landmarks that were left out.
     """
 
     transform: Transform
@@ -42,3 +47,4 @@ class TransformFile:
     format: str = "bridgecorr JSON"
     warnings: tuple[str, ...] = ()
     options: FitOptions | None = None
+    held_out_um: NDArray[np.float64] | None = None
