@@ -26,7 +26,7 @@ from .landmarks import Landmark, LandmarkSet
 FORMAT = "bridgecorr-session"
 SCHEMA_VERSION = 1
 
-OutputKind = Literal["landmarks", "transform", "warp", "table", "report", "reslice"]
+OutputKind = Literal["landmarks", "transform", "warp", "table", "report", "reslice", "refine"]
 
 _FINGERPRINT_BYTES = 1 << 20
 _FINGERPRINT_FILES = 2000
@@ -126,14 +126,14 @@ class Output:
 
     Parameters
     ----------
-    kind : {"landmarks", "transform", "warp", "table", "report", "reslice"}
+    kind : {"landmarks", "transform", "warp", "table", "report", "reslice", "refine"}
     path : str
         Relative to the session's folder.
     registration : str
         Id of the registration; empty for "reslice", which needs none.
     options : dict
         As the workflow function of that kind takes them. Of "reslice" also ``image`` (an image's
-        id) and ``plane``.
+        id) and ``plane``; of "refine" also ``fixed_mask`` and ``moving_mask`` (images' ids).
     """
 
     kind: OutputKind

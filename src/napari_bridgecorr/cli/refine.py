@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..landmarks import LandmarkPairs
     from ..refine.global_refinement import GlobalRefinement
     from ..refine.search import StartResult
+    from ..workflow.refine import RefineOptions, RefineStart
     from .arguments import Commands
 
 _DESCRIPTION = """\
@@ -76,6 +77,12 @@ def add(commands: Commands) -> None:
             f"--{side}-mask", metavar="IMAGE", help=f"the {side} image counts where it is not 0"
         )
     parser.add_argument("--seed", type=int, default=0, help="of the check's folds (default: 0)")
+    parser.add_argument(
+        "--write-session",
+        metavar="SESSION.json",
+        type=Path,
+        help="a session that repeats this with `run`; T2.json must lie in its folder",
+    )
     parser.add_argument("--json", action="store_true", help="print the diagnostics as JSON")
     group = parser.add_argument_group("landmark files of other programs")
     group.add_argument(
@@ -95,13 +102,19 @@ def add(commands: Commands) -> None:
 
 def run(options: Namespace) -> int:
     """Do what the arguments ask."""
-    from ..errors import Cancelled
+    from ..errors import Cancelled, WriteError
     from ..io.registry import open_image
     from ..io.transform_files import read_transform
     from ..refine.preparation import dimensions_of
     from ..workflow.refine import RefineOptions, refine_to_file, search_start, start_from
+    from ..workflow.refine_session import check_repeatable
     from .opening import open_one, placement_of
 
+    session = options.write_session
+    if session and not options.out.resolve().is_relative_to(session.resolve().parent):
+        raise WriteError(
+            options.out, "lies outside the session's folder", "save the session beside or above it"
+        )
     source = None
     if options.transform is not None:
         source = read_transform(options.transform)
@@ -131,6 +144,8 @@ def run(options: Namespace) -> int:
                 )
             else:
                 start = start_from(source, landmarks, dimensions_of(fixed, moving))
+            if session:
+                check_repeatable(start)
             result = refine_to_file(
                 fixed,
                 moving,
@@ -144,6 +159,9 @@ def run(options: Namespace) -> int:
     except Cancelled:
         warn("stopped before the check was through: nothing is written")
         raise
+    if session:
+        _save_session(options, start, asked, fixed, moving)
+        progress.tell(f"wrote {session}")
     if not result.accepted:
         warn(result.verdict)
     said = result.to_dict()
@@ -177,6 +195,43 @@ def _landmarks(
     for warning in file.warnings:
         warn(f"{options.landmarks.name}: {warning}")
     return file.landmarks.pairs()
+
+
+def _save_session(
+    options: Namespace,
+    start: RefineStart,
+    asked: RefineOptions,
+    fixed: SpatialImage,
+    moving: SpatialImage,
+) -> None:
+    from ..io.registry import parse_image_path
+    from ..session import ImageRef, save_session
+    from ..workflow.refine_session import refine_session
+
+    def ref(name: str, given: str, image: SpatialImage | None = None) -> ImageRef:
+        place, number = parse_image_path(given)
+        if image is None:
+            return ImageRef(name, str(place), number or 0)
+        placement = image.placement
+        return ImageRef(
+            name,
+            str(place),
+            number or 0,
+            spacing_um=placement.spacing_um,
+            orientation=placement.orientation,
+        )
+
+    path = options.write_session
+    session = refine_session(
+        ref("fixed", options.fixed, fixed),
+        ref("moving", options.moving, moving),
+        start,
+        options.out.resolve().relative_to(path.resolve().parent).as_posix(),
+        asked,
+        fixed_mask=ref("fixed_mask", options.fixed_mask) if options.fixed_mask else None,
+        moving_mask=ref("moving_mask", options.moving_mask) if options.moving_mask else None,
+    )
+    save_session(session, path)
 
 
 def _of_search(found: StartResult) -> list[str]:

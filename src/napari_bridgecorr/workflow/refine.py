@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Cancelled, RefineError
-from ..fitting import FitOptions, fit
+from ..fitting import Fit, FitOptions, fit
 from ..image import SpatialImage
 from ..io.transform_files import TransformFile, fit_document, transform_document, write_document
 from ..landmarks import LandmarkPairs
@@ -63,6 +63,8 @@ class RefineStart:
         The same kind of map from some of the landmarks, where it was fitted to them.
     document : dict
         The transform's JSON.
+    options : FitOptions or None
+        With which it was fitted, where it was.
     search : StartResult or None
         How it was found, where there was neither a map nor landmarks.
     """
@@ -71,6 +73,7 @@ class RefineStart:
     pairs: LandmarkPairs | None
     refit: Callable[[LandmarkPairs], Transform] | None
     document: dict[str, Any]
+    options: FitOptions | None = None
     search: StartResult | None = None
 
 
@@ -101,14 +104,19 @@ def start_from(
         model = "tps" if len(landmarks) >= _FEWEST_FOR_SPLINE else "affine"
         options = FitOptions(model, dimensions=dimensions)
         first = fit(landmarks, options)
-        return RefineStart(first.transform, landmarks, _fitter(options), fit_document(first))
+        return start_of_fit(first, options)
     document = source.document or transform_document(source.transform)
     same = source.pairs is not None and (landmarks is None or _alike(landmarks, source.pairs))
     if same and source.options is not None:
         asked = document.get("fit", {}).get("smoothing_asked", "auto")
         options = replace(source.options, smoothing=asked)
-        return RefineStart(source.transform, source.pairs, _fitter(options), document)
+        return RefineStart(source.transform, source.pairs, _fitter(options), document, options)
     return RefineStart(source.transform, landmarks or source.pairs, None, document)
+
+
+def start_of_fit(found: Fit, asked: FitOptions) -> RefineStart:
+    """A fit as the start of a refinement; folds are fitted as was `asked`."""
+    return RefineStart(found.transform, found.pairs, _fitter(asked), fit_document(found), asked)
 
 
 def search_start(
@@ -143,7 +151,9 @@ def search_start(
     )
     if not found.is_complete:
         raise Cancelled
-    return RefineStart(found.transform, None, None, transform_document(found.transform), found)
+    return RefineStart(
+        found.transform, None, None, transform_document(found.transform), search=found
+    )
 
 
 def refine(

@@ -142,7 +142,8 @@ def run_session(
     runner = _Runner(session, images, fits, folder, progress, truth_errors_um)
     for output, target in zip(session.outputs, targets, strict=True):
         _make_folder(target)
-        runner.write(output, target)
+        said = runner.write(output, target)
+        warnings += [said] if said else []
     return RunResult(_with_fits(session, fits), fits, tuple(targets), tuple(warnings))
 
 
@@ -155,11 +156,12 @@ class _Runner:
     progress: Progress
     truth_errors_um: TruthErrors | None
 
-    def write(self, output: Output, target: Path) -> None:
-        """Write one output of the session."""
+    def write(self, output: Output, target: Path) -> str:
+        """Write one output of the session; gives what the user should know of it."""
         if output.kind == "reslice":
             self._write_resliced(output, target)
-            return
+            return ""
+        said = ""
         record = self.session.registration(output.registration)
         result = self.fits[record.id]
         try:
@@ -177,10 +179,29 @@ class _Runner:
                     self._write_table(record, result, target, output.options)
                 case "report":
                     self._write_report(record, result, target, output.options)
+                case "refine":
+                    said = self._write_refined(record, result, target, output)
         except (TypeError, ValueError) as error:
             raise SessionError(
                 f"the options of output {output.path!r} are not understood ({error})"
             ) from error
+        return said
+
+    def _write_refined(
+        self, record: RegistrationRecord, result: Fit, target: Path, output: Output
+    ) -> str:
+        from .refine_session import write_refined  # loads all of refinement
+
+        kept = write_refined(
+            output,
+            result,
+            record.options,
+            (self.images[record.fixed], self.images[record.moving]),
+            lambda name: self.images[name],
+            target,
+            self.progress,
+        )
+        return f"{output.path}: {kept}" if kept else ""
 
     def _write_resliced(self, output: Output, target: Path) -> None:
         try:
@@ -288,6 +309,10 @@ def _check_references(session: Session) -> None:
             session.image(str(output.options.get("image", "")))
         else:
             session.registration(output.registration)
+        if output.kind == "refine":
+            for key in ("fixed_mask", "moving_mask"):
+                if output.options.get(key):
+                    session.image(str(output.options[key]))
 
 
 def _compare(record: RegistrationRecord, result: Fit) -> list[str]:
