@@ -20,17 +20,12 @@ from ..errors import BridgecorrError, WriteError, one_line
 from ..versions import library_versions
 from .long_run import LongRun
 
-# one core each: the libraries that would start threads of their own
-_ONE_CORE = dict.fromkeys(
-    (
-        "OMP_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "NUMBA_NUM_THREADS",
-        "DASK_NUM_WORKERS",
-        "ZARR_THREADING__MAX_WORKERS",
-    ),
-    "1",
+# One core each: the libraries that would start threads of their own. The first are loaded while a
+# process starts: their variables are set in this process meanwhile, and put back. With its own set
+# here, Numba would refuse to compile in this process.
+_BEFORE_START = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_IN_WORKERS = dict.fromkeys(
+    ("NUMBA_NUM_THREADS", "DASK_NUM_WORKERS", "ZARR_THREADING__MAX_WORKERS"), "1"
 )
 _SECONDS_TO_CONNECT = 60
 _SECONDS_TO_END = 60
@@ -170,11 +165,12 @@ def _local(n_workers: int, path: Path) -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
     settings = {
-        "distributed.nanny.pre-spawn-environ": _ONE_CORE,
+        "distributed.nanny.pre-spawn-environ": _BEFORE_START,
+        "distributed.nanny.environ": _IN_WORKERS,
         "distributed.worker.multiprocessing-method": "spawn",
         "distributed.comm.timeouts.connect": _SECONDS_TO_CONNECT,
     }
-    with dask.config.set(settings):
+    with dask.config.set(settings), _environment_kept():
         try:
             started = LocalCluster(
                 n_workers=n_workers,
@@ -196,6 +192,18 @@ def _local(n_workers: int, path: Path) -> Iterator[Any]:
             # workers that are slow to go end with this process; what they were to do is done
             with contextlib.suppress(TimeoutError):
                 started.close(timeout=_SECONDS_TO_END)
+
+
+@contextmanager
+def _environment_kept() -> Iterator[None]:
+    """Put back what dask.distributed changes in this process's environment."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def _is_starting() -> bool:
