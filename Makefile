@@ -18,8 +18,8 @@ test: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(ONE_THREAD) tools/with_display tools/side_by_side \
-		"$(BIN)/python -m pytest tests/unit tests/gui" \
-		"$(BIN)/python -m pytest tests/integration tests/fuzz"
+		"$(BIN)/python -m pytest tests/unit" \
+		"$(BIN)/python -m pytest tests/gui tests/integration tests/fuzz"
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/run.py
