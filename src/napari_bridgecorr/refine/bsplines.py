@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,15 +26,10 @@ class SplineBasis:
     shape: tuple[int, int, int]
     step: float
 
-    def __post_init__(self) -> None:
-        parts = [_basis(n, self.step) for n in self.shape]
-        object.__setattr__(self, "_parts", parts)
-
-    @property
+    @cached_property
     def parts(self) -> list[FloatArray]:
         """Three (voxels, control points) matrices."""
-        found: list[FloatArray] = self._parts  # type: ignore[attr-defined]
-        return found
+        return [_basis(n, self.step) for n in self.shape]
 
     @property
     def size(self) -> tuple[int, int, int]:

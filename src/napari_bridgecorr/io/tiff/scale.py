@@ -66,7 +66,8 @@ def base_grid(
     absurd = [s for s in spacing if s is not None and not _FINEST_UM <= s <= _COARSEST_UM]
     if absurd:
         why = f"its {absurd[0]:.6g} um per voxel are not believed"
-        spacing = tuple(None if s in absurd else s for s in spacing)  # type: ignore[assignment]
+        z, y, x = (None if s in absurd else s for s in spacing)
+        spacing = z, y, x
     known = (spacing[0] is not None, spacing[1] is not None, spacing[2] is not None)
     grid = Grid.from_spacing(shape[2:], [size or 1.0 for size in spacing])
     if origin_um is not None and known[1] and known[2]:
