@@ -26,7 +26,17 @@ from .landmarks import Landmark, LandmarkSet
 FORMAT = "bridgecorr-session"
 SCHEMA_VERSION = 1
 
-OutputKind = Literal["landmarks", "transform", "warp", "table", "report", "reslice", "refine"]
+OutputKind = Literal[
+    "landmarks",
+    "transform",
+    "warp",
+    "table",
+    "report",
+    "reslice",
+    "refine",
+    "align",
+    "refine_landmarks",
+]
 
 _FINGERPRINT_BYTES = 1 << 20
 _FINGERPRINT_FILES = 2000
@@ -126,14 +136,17 @@ class Output:
 
     Parameters
     ----------
-    kind : {"landmarks", "transform", "warp", "table", "report", "reslice", "refine"}
+    kind : {"landmarks", "transform", "warp", "table", "report", "reslice", "refine", "align", \
+"refine_landmarks"}
     path : str
         Relative to the session's folder.
     registration : str
-        Id of the registration; empty for "reslice", which needs none.
+        Id of the registration; empty for "reslice", "align" and "refine_landmarks", which need
+        none.
     options : dict
         As the workflow function of that kind takes them. Of "reslice" also ``image`` (an image's
-        id) and ``plane``; of "refine" also ``fixed_mask`` and ``moving_mask`` (images' ids).
+        id) and ``plane``; of "refine" also ``fixed_mask`` and ``moving_mask`` (images' ids); of
+        "align" and "refine_landmarks" also ``fixed`` and ``moving`` (images' ids).
     """
 
     kind: OutputKind

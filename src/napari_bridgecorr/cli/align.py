@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 from ..errors import Cancelled
 from .arguments import add_placement, new_command
 from .console import ConsoleProgress, warn
+from .session_files import add_session, image_ref, place_in_session
 
 if TYPE_CHECKING:
+    from ..image import SpatialImage
+    from ..session import ImageRef
     from ..workflow.align import Alignment
     from .arguments import Commands
 
@@ -41,6 +44,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--report", metavar="PNG", type=Path, help="both images on a chessboard, before and after"
     )
+    add_session(parser, "T.json")
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
     add_placement(parser, "fixed-")
     add_placement(parser, "moving-")
@@ -51,6 +55,8 @@ def run(options: Namespace) -> int:
     from ..workflow.align import align
     from .opening import open_one, placement_of
 
+    session = options.write_session
+    place = None if session is None else place_in_session(options.out, session)
     fixed = open_one(options.fixed, placement_of(options, "fixed_"))
     moving = open_one(options.moving, placement_of(options, "moving_"))
     masks = [
@@ -71,8 +77,41 @@ def run(options: Namespace) -> int:
         )
     for warning in found.warnings:
         warn(warning)
+    if place is not None and found.is_complete:
+        _save_session(options, place, (fixed, moving), (masks[0], masks[1]))
+        progress.tell(f"wrote {session}")
+    elif place is not None:
+        warn("stopped early, which no session can repeat: none is written")
     print(json.dumps(found.to_dict(), indent=1) if options.json else _text(found, options.out))
     return 0
+
+
+def _save_session(
+    options: Namespace,
+    place: str,
+    images: tuple[SpatialImage, SpatialImage],
+    masks: tuple[SpatialImage | None, SpatialImage | None],
+) -> None:
+    from ..session import save_session
+    from ..workflow.pair_session import align_session
+
+    def mask(side: int, name: str, given: str | None) -> ImageRef | None:
+        image = masks[side]
+        return None if image is None or given is None else image_ref(name, given, image)
+
+    session = align_session(
+        image_ref("fixed", options.fixed, images[0]),
+        image_ref("moving", options.moving, images[1]),
+        place,
+        model=options.model,
+        mirror=options.mirror,
+        channels=(options.fixed_channel, options.moving_channel),
+        masks=(
+            mask(0, "fixed_mask", options.fixed_mask),
+            mask(1, "moving_mask", options.moving_mask),
+        ),
+    )
+    save_session(session, options.write_session)
 
 
 def _text(found: Alignment, out: Path) -> str:

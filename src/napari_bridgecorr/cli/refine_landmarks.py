@@ -15,6 +15,7 @@ from .arguments import (
     new_command,
 )
 from .console import ConsoleProgress, warn
+from .session_files import add_session, image_ref, place_in_session
 
 if TYPE_CHECKING:
     from ..refine import RefinedLandmarks
@@ -71,6 +72,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--threads", type=int, metavar="N", help="landmarks at once")
     parser.add_argument("--unit", metavar="UNIT", help=UNIT_HELP)
+    add_session(parser, "OUT.csv")
     parser.add_argument("--json", action="store_true", help="print the steps as JSON")
     add_placement(parser, "fixed-")
     add_placement(parser, "moving-")
@@ -87,6 +89,8 @@ def run(options: Namespace) -> int:
     refinement = LandmarkRefinementOptions(
         options.radius_um, options.max_step_um, options.metric, options.threads
     )
+    session = options.write_session
+    place = None if session is None else place_in_session(options.out, session)
     transform = None
     if options.transform is not None:
         source = read_transform(options.transform)
@@ -115,6 +119,24 @@ def run(options: Namespace) -> int:
     progress.close()
     for warning in warnings:
         warn(f"{options.landmarks.name}: {warning}")
+    if place is not None:
+        from ..session import save_session
+        from ..workflow.pair_session import refine_landmarks_session
+
+        made = refine_landmarks_session(
+            image_ref("fixed", options.fixed, fixed),
+            image_ref("moving", options.moving, moving),
+            result.before,
+            place,
+            transform=transform,
+            options=refinement,
+            fixed_channel=options.fixed_channel,
+            moving_channel=options.channel,
+            time=options.time,
+            only=options.only,
+        )
+        save_session(made, session)
+        progress.tell(f"wrote {session}")
     if options.json:
         print(json.dumps(describe_steps(result), indent=1, allow_nan=False))
     else:

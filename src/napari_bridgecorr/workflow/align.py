@@ -47,6 +47,11 @@ class Alignment:
         """Fixed to moving world."""
         return self.start.transform if self.elastic is None else self.elastic.transform
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether nobody stopped it."""
+        return self.start.is_complete and (self.elastic is None or self.elastic.is_complete)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..image import SpatialImage
 from ..io.landmark_files import LandmarkFileOptions, write_landmarks
+from ..landmarks import LandmarkSet
 from ..progress import Progress
 from ..refine import LandmarkRefinementOptions, RefinedLandmarks, View, refine_landmarks
 from ..transform import Transform
@@ -53,8 +54,38 @@ def refine_landmark_file(
     ReadError, RefineError, GeometryError, WriteError
     """
     file = read_pairs(landmarks, reading)
-    result = refine_landmarks(
+    result = refined(
         file.landmarks,
+        fixed,
+        moving,
+        transform=transform,
+        options=options,
+        fixed_channel=fixed_channel,
+        moving_channel=moving_channel,
+        time=time,
+        only=only,
+        progress=progress,
+    )
+    write_landmarks(result.after, out)
+    return result, file.warnings
+
+
+def refined(
+    landmarks: LandmarkSet,
+    fixed: SpatialImage,
+    moving: SpatialImage,
+    *,
+    transform: Transform | None = None,
+    options: LandmarkRefinementOptions | None = None,
+    fixed_channel: str | int = 0,
+    moving_channel: str | int = 0,
+    time: int = 0,
+    only: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> RefinedLandmarks:
+    """The same with landmarks at hand, and no file written."""
+    return refine_landmarks(
+        landmarks,
         View(fixed, fixed.channel_index(fixed_channel), min(time, fixed.n_times - 1)),
         View(moving, moving.channel_index(moving_channel), min(time, moving.n_times - 1)),
         transform,
@@ -62,8 +93,6 @@ def refine_landmark_file(
         only=only,
         progress=progress,
     )
-    write_landmarks(result.after, out)
-    return result, file.warnings
 
 
 def describe_steps(result: RefinedLandmarks) -> dict[str, Any]:

@@ -39,6 +39,7 @@ TruthErrors = Callable[[Fit], NDArray[np.float64]]
 
 # a replay on another machine may round differently, a different spline does not hide below this
 _SAME_UM = 1e-6
+_WITHOUT_FIT = ("reslice", "align", "refine_landmarks")
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,10 +159,12 @@ class _Runner:
 
     def write(self, output: Output, target: Path) -> str:
         """Write one output of the session; gives what the user should know of it."""
-        if output.kind == "reslice":
-            self._write_resliced(output, target)
-            return ""
         said = ""
+        if output.kind in _WITHOUT_FIT:
+            try:
+                return self._write_without_fit(output, target)
+            except (TypeError, ValueError, KeyError) as error:
+                raise _not_understood(output, error) from error
         record = self.session.registration(output.registration)
         result = self.fits[record.id]
         try:
@@ -182,9 +185,7 @@ class _Runner:
                 case "refine":
                     said = self._write_refined(record, result, target, output)
         except (TypeError, ValueError) as error:
-            raise SessionError(
-                f"the options of output {output.path!r} are not understood ({error})"
-            ) from error
+            raise _not_understood(output, error) from error
         return said
 
     def _write_refined(
@@ -203,13 +204,18 @@ class _Runner:
         )
         return f"{output.path}: {kept}" if kept else ""
 
-    def _write_resliced(self, output: Output, target: Path) -> None:
-        try:
-            write_recorded(output, lambda name: self.images[name], target, self.progress)
-        except (TypeError, ValueError) as error:
-            raise SessionError(
-                f"the options of output {output.path!r} are not understood ({error})"
-            ) from error
+    def _write_without_fit(self, output: Output, target: Path) -> str:
+        image_of = self.images.__getitem__
+        if output.kind == "reslice":
+            write_recorded(output, image_of, target, self.progress)
+            return ""
+        from .pair_session import write_aligned, write_refined_landmarks  # loads refinement
+
+        if output.kind == "refine_landmarks":
+            write_refined_landmarks(output, self.session, image_of, target, self.progress)
+            return ""
+        said = write_aligned(output, image_of, target, self.progress)
+        return f"{output.path}: {said}" if said else ""
 
     def _write_warp(
         self, record: RegistrationRecord, result: Fit, target: Path, options: dict[str, Any]
@@ -260,6 +266,10 @@ class _Runner:
         )
 
 
+def _not_understood(output: Output, error: Exception) -> SessionError:
+    return SessionError(f"the options of output {output.path!r} are not understood ({error})")
+
+
 def _no_options(options: dict[str, Any]) -> None:
     if options:
         raise SessionError(f"options {sorted(options)} are not understood here")
@@ -307,6 +317,13 @@ def _check_references(session: Session) -> None:
     for output in session.outputs:
         if output.kind == "reslice":
             session.image(str(output.options.get("image", "")))
+        elif output.kind in _WITHOUT_FIT:
+            from .pair_session import named_images  # loads refinement
+
+            for name in named_images(output):
+                session.image(name)
+            if output.kind == "refine_landmarks":
+                session.landmark_set(str(output.options.get("landmark_set", "")))
         else:
             session.registration(output.registration)
         if output.kind == "refine":
