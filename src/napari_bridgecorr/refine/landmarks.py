@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FitError, RefineError
-from ..fitting import FitOptions, fit
+from ..fitting import Fit, FitOptions, fit
 from ..landmarks import Edit, Landmark, LandmarkSet
 from ..progress import Progress, Silent
 from ..transform import Transform
@@ -22,6 +22,7 @@ FloatArray = NDArray[np.float64]
 
 _RADIUS_VOXELS = 5.0
 _STEP_VOXELS = 3.0
+_LINEAR_MODELS = ("rigid", "similarity", "affine")
 # enough for a median
 _MOST_LOOKED_AT = 50
 
@@ -190,20 +191,7 @@ def _derivatives(
 ) -> FloatArray:
     """(n, 3, 3) of the map at the landmarks."""
     if transform is None:
-        pairs = landmarks.pairs()
-        faults = []
-        for model in ("affine", "similarity", "rigid"):
-            try:
-                found = fit(pairs, FitOptions(model, dimensions=2 if flat else 3))
-            except FitError as error:
-                faults.append(str(error))
-            else:
-                transform = found.transform
-                break
-        else:
-            raise RefineError(
-                f"the landmarks alone tell no map ({faults[-1]}); give one with --transform"
-            )
+        transform = _linear_map(landmarks, flat)
     linear = np.array(transform.jacobian(places), dtype=np.float64)
     if not np.all(np.isfinite(linear)) or np.any(np.abs(np.linalg.det(linear)) < 1e-6):
         raise RefineError(
@@ -211,6 +199,28 @@ def _derivatives(
             "belongs to these images"
         )
     return linear
+
+
+def _linear_map(landmarks: LandmarkSet, flat: bool) -> Transform:
+    """The linear map that predicts left-out landmarks best: few clicks do not tell a shear."""
+    pairs = landmarks.pairs()
+    fits, faults = [], []
+    for model in _LINEAR_MODELS:
+        try:
+            fits.append(fit(pairs, FitOptions(model, dimensions=2 if flat else 3)))
+        except FitError as error:
+            faults.append(str(error))
+    if not fits:
+        raise RefineError(
+            f"the landmarks alone tell no map ({faults[-1]}); give one with --transform"
+        )
+    # an exact fit leaves nothing to be predicted: it is taken where it is the only one
+    return min(fits, key=_loo_um).transform
+
+
+def _loo_um(found: Fit) -> float:
+    value = found.diagnostics.loo_rms_um
+    return value if np.isfinite(value) else np.inf
 
 
 def _stretch(linear: FloatArray) -> FloatArray:
