@@ -52,6 +52,18 @@ def source_of(array: DaskArray) -> VoxelSource | None:
     return _SOURCES.get(array.name)
 
 
+def in_memory(array: DaskArray) -> NDArray[Any] | None:
+    """The array itself that a lazy one merely wraps; None where there is more to it.
+
+    It is not a copy: it must not be written into.
+    """
+    if array.npartitions != 1 or len(array.dask.layers) != 1:
+        return None
+    held = array.dask[(array.name, *(0,) * array.ndim)]
+    held = getattr(held, "value", held)  # some versions of dask wrap it once more
+    return held if isinstance(held, np.ndarray) and held.shape == array.shape else None
+
+
 def read_box(array: DaskArray, starts: Sequence[int], stops: Sequence[int]) -> NDArray[Any]:
     """Voxels ``starts <= index < stops`` of a lazy array, by the shortest way there is.
 

@@ -20,6 +20,7 @@ from ..errors import GeometryError
 from ..geometry import Grid
 from ..image import SpatialImage
 from ..transform import Affine, Transform
+from ..voxel_source import in_memory
 from .interpolation import interpolate, interpolate_rows
 from .kernels import accumulate
 
@@ -134,16 +135,16 @@ class PullSampler:
         quick = transform.lattice_map(grid.index_to_world, self._to_moving_index)
         self._quick = quick.planned(grid.shape, tolerance_voxels) if quick else None
         self.map_error_voxels = self._quick.error_bound_voxels if self._quick else 0.0
-        steps = self._steps_in_moving_voxels()
         if interpolation == "auto" and moving.is_labels:
             interpolation = "nearest"
         if interpolation == "auto":
-            ratio = abs(float(np.linalg.det(steps)))
+            ratio = abs(float(np.linalg.det(self._steps_in_moving_voxels())))
             interpolation = "mean" if ratio > _AVERAGE_FROM_VOLUME_RATIO else "linear"
         self.interpolation = interpolation
         self.samples: Triple = (1, 1, 1)
         self._stepped = np.zeros(3, np.bool_)
         if interpolation == "mean":
+            steps = self._steps_in_moving_voxels()
             self.samples = samples or _enough_samples(steps)
             # along an axis on which the moving voxel is the larger one, the mean interpolates
             self._stepped = np.abs(steps).sum(axis=1) > 1 - 1e-6
@@ -238,7 +239,10 @@ class PullSampler:
             box = np.array([np.maximum(box[0] - around, 0), np.minimum(box[1] + around, size)])
             region, holes = coefficients(self._read(time, box))
         else:
-            region = self._read(time, box)
+            whole = self._whole(time)
+            if whole is not None:
+                box = np.array([np.zeros(3, np.int64), size])
+            region = self._read(time, box) if whole is None else whole
         shape = tuple(b - a for a, b in zip(start, stop, strict=True))
         values = np.empty((len(self.channels), *shape), self.dtype)
         z, y, x = (np.arange(a, b, dtype=np.float64) for a, b in zip(start, stop, strict=True))
@@ -366,6 +370,17 @@ class PullSampler:
         lower = np.clip(np.floor(low), 0, np.maximum(size - 2, 0))
         upper = np.clip(np.floor(high) + 2, lower + 1, size)
         return np.array([lower, upper]).astype(np.int64)
+
+    def _whole(self, time: int) -> NDArray[Any] | None:
+        """All voxels of the channels as the loops take them, if memory holds them like that."""
+        held = in_memory(self._moving.data)
+        if held is None or held.dtype != self.dtype or not held.flags.writeable:
+            return None
+        first, last = self.channels[0], self.channels[-1] + 1
+        if self.channels != tuple(range(first, last)):
+            return None
+        whole: NDArray[Any] = held[time, first:last]
+        return whole if whole.flags.c_contiguous else None
 
     def _read(self, time: int, box: NDArray[np.int64]) -> NDArray[Any]:
         if len(self.channels) == 1:

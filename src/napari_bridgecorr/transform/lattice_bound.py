@@ -31,6 +31,8 @@ RADIUS_POWER = (1 / 3, 1 / 2, 1 / 3, 1 / 2, 1 / 2)
 
 # parts of a box that are divided side by side
 _SLICES = 16
+# for so few landmarks, waking the other threads takes longer than the search
+_FEW = 400
 
 
 def polynomials(kind: int, radius: FloatArray) -> FloatArray:
@@ -147,7 +149,6 @@ def sums_at(
     return found
 
 
-@parallel
 def largest_sum(
     low: FloatArray,
     high: FloatArray,
@@ -164,40 +165,73 @@ def largest_sum(
     Boxes are divided until their bound is at most `allowed`. Where one with sides of `smallest` has
     more, the search ends, and the result is more than `allowed` but no bound.
     """
+    search = _largest_side_by_side if sizes.size > _FEW else _largest
+    return float(search(low, high, reach, control, sizes, radius, kind, allowed, smallest))
+
+
+@serial
+def _largest(
+    low: FloatArray,
+    high: FloatArray,
+    reach: FloatArray,
+    control: FloatArray,
+    sizes: FloatArray,
+    radius: FloatArray,
+    kind: int,
+    allowed: float,
+    smallest: float,
+) -> float:
+    """One after the other."""
     first_axis = 1 if kind == 1 else 0
-    widest = first_axis
-    for axis in range(first_axis + 1, 3):
+    stack = np.empty((256, 2, 3))
+    stack[0, 0], stack[0, 1] = low, high
+    depth, largest = 1, 0.0
+    while depth > 0:
+        depth -= 1
+        a, b = stack[depth, 0].copy(), stack[depth, 1].copy()
+        total = _sum_near_box(a, b, reach, control, sizes, radius, kind)
+        if total <= largest:
+            continue
+        longest = first_axis
+        for axis in range(first_axis + 1, 3):
+            if b[axis] - a[axis] > b[longest] - a[longest]:
+                longest = axis
+        if total <= allowed:
+            largest = total
+            continue
+        if b[longest] - a[longest] < smallest or depth > 250:
+            return total
+        middle = 0.5 * (a[longest] + b[longest])
+        stack[depth, 0], stack[depth, 1] = a, b
+        stack[depth, 1, longest] = middle
+        stack[depth + 1, 0], stack[depth + 1, 1] = a, b
+        stack[depth + 1, 0, longest] = middle
+        depth += 2
+    return largest
+
+
+@parallel
+def _largest_side_by_side(
+    low: FloatArray,
+    high: FloatArray,
+    reach: FloatArray,
+    control: FloatArray,
+    sizes: FloatArray,
+    radius: FloatArray,
+    kind: int,
+    allowed: float,
+    smallest: float,
+) -> float:
+    """Parts of the box side by side."""
+    widest = 1 if kind == 1 else 0
+    for axis in range(widest + 1, 3):
         if high[axis] - low[axis] > high[widest] - low[widest]:
             widest = axis
+    wide = (high[widest] - low[widest]) / _SLICES
     found = np.zeros(_SLICES)
     for part in prange(_SLICES):
-        stack = np.empty((256, 2, 3))
-        stack[0, 0], stack[0, 1] = low, high
-        wide = (high[widest] - low[widest]) / _SLICES
-        stack[0, 0, widest] = low[widest] + part * wide
-        stack[0, 1, widest] = low[widest] + (part + 1) * wide
-        depth, largest = 1, 0.0
-        while depth > 0:
-            depth -= 1
-            a, b = stack[depth, 0].copy(), stack[depth, 1].copy()
-            total = _sum_near_box(a, b, reach, control, sizes, radius, kind)
-            if total <= largest:
-                continue
-            longest = first_axis
-            for axis in range(first_axis + 1, 3):
-                if b[axis] - a[axis] > b[longest] - a[longest]:
-                    longest = axis
-            if total <= allowed:
-                largest = total
-                continue
-            if b[longest] - a[longest] < smallest or depth > 250:
-                largest = total
-                break
-            middle = 0.5 * (a[longest] + b[longest])
-            stack[depth, 0], stack[depth, 1] = a, b
-            stack[depth, 1, longest] = middle
-            stack[depth + 1, 0], stack[depth + 1, 1] = a, b
-            stack[depth + 1, 0, longest] = middle
-            depth += 2
-        found[part] = largest
+        a, b = low.copy(), high.copy()
+        a[widest] = low[widest] + part * wide
+        b[widest] = low[widest] + (part + 1) * wide
+        found[part] = _largest(a, b, reach, control, sizes, radius, kind, allowed, smallest)
     return float(found.max())

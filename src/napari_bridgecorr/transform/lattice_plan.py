@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,73 +64,90 @@ def plan(
     bound = Bound(map_, shape)
     if bound.spacing[2] == 0 or not bound.sizes.any():
         return None
-    direct = bound.node_cost(np.array([0, 1, 1]), halo=0)
-    tried: list[tuple[float, int, tuple[IntArray, ...], tuple[float, ...]]] = []
-    for steps, shares in _choices(bound.spacing, shape):
-        if len(steps) > 1 and tried and bound.node_cost(steps[-1]) < 0.3 * min(tried)[0]:
-            continue  # there is little to gain from a coarser grid below
-        rough = bound.rough_cost(steps, shares, tolerance_voxels)
-        tried.append((rough, len(tried), steps, shares))
+    steps, shares = _choices(bound.spacing, shape)
+    allowed = 0.999 * shares * tolerance_voxels
+    rough = bound.rough_cost(steps, allowed)
     best: tuple[Level, ...] = ()
-    allowed: list[float] = []
-    best_cost, close = direct, 0
-    for rough, _, steps, shares in sorted(tried):
-        if rough >= best_cost or close >= (_TRIED if best else 3 * _TRIED):
+    wanted: FloatArray = np.zeros(0)
+    best_cost, close = bound.direct_cost(), 0
+    for k in np.argsort(rough, kind="stable"):
+        if rough[k] >= best_cost or close >= (_TRIED if best else 3 * _TRIED):
             break
-        wanted = [0.999 * share * tolerance_voxels for share in shares]
-        radii = [bound.radius_for(s, w) for s, w in zip(steps, wanted, strict=True)]
-        levels = tuple(Level(s, r) for s, r in zip(steps, radii, strict=True) if r is not None)
-        if len(levels) < len(steps):
+        used = allowed[k] > 0
+        radii = [
+            bound.radius_for(s, w) for s, w in zip(steps[k, used], allowed[k, used], strict=True)
+        ]
+        levels = tuple(
+            Level(s, r) for s, r in zip(steps[k, used], radii, strict=True) if r is not None
+        )
+        if len(levels) < len(radii):
             continue  # so coarse a grid cannot keep the tolerance, whatever the radius
         close += 1
-        cost = bound.cost(levels)
+        largest = np.zeros((1, 2))
+        largest[0, used] = [r.radius.max() for r in levels]
+        cost = float(bound.cost(steps[k : k + 1], largest, used[None])[0])
         if cost < best_cost:
-            best, best_cost, allowed = levels, cost, wanted
+            best, best_cost, wanted = levels, cost, allowed[k, used]
     for _ in range(12):  # the radii were found at the landmarks; now everywhere counts
         if not best:
             return None
-        errors = [bound.certified(level, w) for level, w in zip(best, allowed, strict=True)]
+        errors = [bound.certified(level, w) for level, w in zip(best, wanted, strict=True)]
         total = ROUNDING_VOXELS
         for level, error in zip(best, errors, strict=True):
             total = total * CUBIC_NORM ** np.count_nonzero(level.step) + error
         if total <= tolerance_voxels:
             return best, total
         grown = (
-            1.02 * max(1.0, error / w) ** 0.35 for error, w in zip(errors, allowed, strict=True)
+            1.02 * max(1.0, error / w) ** 0.35 for error, w in zip(errors, wanted, strict=True)
         )
         best = tuple(Level(v.step, g * v.radius) for v, g in zip(best, grown, strict=True))
     return None
 
 
-def _choices(
-    spacing: FloatArray, shape: Shape
-) -> Iterator[tuple[tuple[IntArray, ...], tuple[float, ...]]]:
-    """Steps of the coarse grids worth trying, and the share of the tolerance of each."""
-    for size in _STEPS:
-        for fine in _steps(size, spacing, shape):
-            yield (fine,), (1.0,)
-    for size in _STEPS:
-        for fine in _steps(size, spacing, shape):
-            # the coarse grid's error passes through the fine one's interpolation
-            share = (1 - _LAST_SHARE) / CUBIC_NORM ** np.count_nonzero(fine)
-            for ratio in _RATIOS:
-                for coarse in _steps(size * ratio, spacing, shape):
-                    if coarse[0] > 0 or fine[0] == 0:
-                        yield (coarse, fine), (share, _LAST_SHARE)
+def _choices(spacing: FloatArray, shape: Shape) -> tuple[IntArray, FloatArray]:
+    """Coarse grids worth trying: steps (k, 2, 3), the coarser first, and their shares (k, 2).
+
+    The shares are those of the tolerance; a grid without a share is not there.
+    """
+    sizes = np.array(_STEPS, dtype=np.float64)
+    fine, is_fine = _steps(sizes, spacing, shape)
+    coarse, is_coarse = _steps(sizes[:, None] * _RATIOS, spacing, shape)
+    # size, kind of fine grid, ratio, kind of coarse grid
+    pairs = np.empty((*fine.shape[:2], *coarse.shape[1:3], 2, 3), np.int64)
+    pairs[..., 0, :], pairs[..., 1, :] = coarse[:, None], fine[:, :, None, None]
+    known = is_fine[:, :, None, None] & is_coarse[:, None]
+    known = known & ((pairs[..., 0, 0] > 0) | (pairs[..., 1, 0] == 0))
+    alone = np.stack([np.zeros_like(fine), fine], axis=-2)
+    steps = np.concatenate([alone[is_fine], pairs[known]])
+    two = np.arange(len(steps)) >= np.count_nonzero(is_fine)
+    # the coarse grid's error passes through the fine one's interpolation
+    passed = CUBIC_NORM ** np.count_nonzero(steps[:, 1], axis=1)
+    shares = np.where(two, [(1 - _LAST_SHARE) / passed, np.full(len(steps), _LAST_SHARE)],
+                      [[0.0], [1.0]]).T  # fmt: skip
+    return steps, np.ascontiguousarray(shares)
 
 
-def _steps(size: int, spacing: FloatArray, shape: Shape) -> Iterator[IntArray]:
-    """Steps of about equal length along z, y, x, `size` voxels along the finer of y and x."""
-    length = size * min(s for s in spacing[1:] if s > 0)
-    y, x = (
-        round(min(max(length / s, 1.0), n)) if s > 0 else n
-        for s, n in zip(spacing[1:], shape[1:], strict=True)
-    )
-    yield np.array([0, y, x], dtype=np.int64)
+def _steps(
+    sizes: FloatArray, spacing: FloatArray, shape: Shape
+) -> tuple[IntArray, NDArray[np.bool_]]:
+    """Steps (..., 2, 3) of about equal length along z, y, x: `sizes` voxels of the finer of y, x.
+
+    The first of two leaves z as it is; the second does not, and is not always there (..., 2).
+    """
+    length = sizes * min(s for s in spacing[1:] if s > 0)
+    steps = np.zeros((*sizes.shape, 2, 3), np.int64)
+    there = np.ones((*sizes.shape, 2), np.bool_)
+    for axis in (1, 2):
+        n, s = shape[axis], spacing[axis]
+        along = np.clip(length / s, 1, n) if s > 0 else np.full(sizes.shape, n)
+        steps[..., axis] = np.round(along)[..., None]
     if spacing[0] > 0:
-        z = round(min(length / spacing[0], shape[0]))
-        if z >= 2 and -(-shape[0] // z) + 3 < shape[0]:
-            yield np.array([z, y, x], dtype=np.int64)
+        z = np.round(np.minimum(length / spacing[0], shape[0])).astype(np.int64)
+        steps[..., 1, 0] = z
+        there[..., 1] = (z >= 2) & (-(-shape[0] // np.maximum(z, 1)) + 3 < shape[0])
+    else:
+        there[..., 1] = False
+    return steps, there
 
 
 class Bound:
@@ -159,7 +175,7 @@ class Bound:
         self._probes = np.ascontiguousarray(inside.T[heaviest])
         self._slow = 1.0 if map_.kind == 0 else _SLOW_KERNEL
         self._heaviest = float(self.sizes.max())
-        self._fourth = [float(v) ** 4 for v in self.spacing]
+        self._fourth = self.spacing**4 * [CUBIC_NORM**2, 1.0, CUBIC_NORM]
         self._spread()
 
     def _spread(self) -> None:
@@ -184,44 +200,43 @@ class Bound:
 
     def radius_for(self, step: IntArray, tolerance: float) -> FloatArray | None:
         """(m,) radii at which a grid of that step keeps the tolerance at the landmarks."""
-        allowed = tolerance / self._factor(step)
+        allowed = tolerance / float(self._factor(step))
         low, high = 0.0, 4.0 * float(np.linalg.norm(self._high - self._low))
         # the own kernel alone needs that much; the others' sum comes on top
-        radius = self._own_radius(step, tolerance)
-        worst = np.argsort(-self._sums(self._probes, step, radius), kind="stable")[:_WORST]
+        radius = float(self._own_radii(allowed))
+        reach, relative = self._reach(step), self._relative[self._some]
+
+        def sums(points: FloatArray, r: float) -> FloatArray:
+            return sums_at(points, reach, self._control, self._sizes, r * relative, self._map.kind)
+
+        worst = np.argsort(-sums(self._probes, radius), kind="stable")[:_WORST]
         probes = self._probes[worst]
-        if self._sums(probes, step, high).max() > allowed:
+        if sums(probes, high).max() > allowed:
             return None
-        while high - low > 0.05 * high:
+        # a radius below a voxel is as good as none: where no landmark is near, none is needed
+        smallest = 0.05 * float(self.spacing[self.spacing > 0].min())
+        while high - low > 0.05 * high and high > smallest:
             radius = min(max(radius, low + 0.1 * (high - low)), high - 0.1 * (high - low))
-            if self._sums(probes, step, radius).max() > allowed:
+            if sums(probes, radius).max() > allowed:
                 low, radius = radius, radius * _OTHERS
             else:
                 high, radius = radius, 0.5 * (low + radius)
         return np.asarray(_OTHERS * high * self._relative)
 
-    def _sums(self, probes: FloatArray, step: IntArray, radius: float) -> FloatArray:
-        return sums_at(
-            probes, self._reach(step), self._control, self._sizes,
-            radius * self._relative[self._some], self._map.kind,
-        )  # fmt: skip
-
-    def _own_radius(self, step: IntArray, tolerance: float) -> float:
-        """Radius that the heaviest landmark needs if the others are spread evenly."""
+    def _own_radii(self, allowed: FloatArray | float) -> FloatArray:
+        """Radii that the heaviest landmark needs if the others are spread evenly."""
         kind = self._map.kind
-        allowed = tolerance / self._factor(step)
-        if kind > 1:  # near a landmark these are cones or rounder; far away they vanish
-            own = self._heaviest / allowed
-            return float(own ** (1 / 3) * 1.7 if kind == 2 else 3.5 * own)
-        radius = 0.0
-        for _ in range(3):
-            shells = math.log(self._extent / radius) if 0 < radius < self._extent else 0.0
-            others = self._density * shells
-            if others >= allowed:
-                return self._extent
-            own = self._heaviest * INSIDE[kind] / (allowed - others)
-            radius = own ** (1 / 2 if kind == 1 else 1 / 3)
-        return radius
+        with np.errstate(divide="ignore", invalid="ignore"):
+            own = self._heaviest / np.asarray(allowed)
+            if kind > 1:  # near a landmark these are cones or rounder; far away they vanish
+                return np.asarray(own ** (1 / 3) * 1.7 if kind == 2 else 3.5 * own)
+            radius = np.zeros_like(own)
+            for _ in range(3):
+                shells = np.maximum(np.log(self._extent / radius), 0.0)
+                others = self._density * np.where(radius > 0, shells, 0.0)
+                own = self._heaviest * INSIDE[kind] / (allowed - others)
+                radius = np.where(others < allowed, own ** (1 / 2 if kind == 1 else 1 / 3), np.inf)
+            return np.where(np.isfinite(radius), radius, self._extent)
 
     def certified(self, level: Level, allowed: float) -> float:
         """Upper bound on a grid's error anywhere in the lattice, if that is at most `allowed`."""
@@ -233,64 +248,54 @@ class Bound:
             level.radius[self._some], self._map.kind, allowed / factor,
             0.15 * (float(level.radius.max()) + float(reach.max())),
         )  # fmt: skip
-        return factor * float(derivative)
+        return float(factor * derivative)
 
-    def rough_cost(
-        self, steps: tuple[IntArray, ...], shares: tuple[float, ...], tolerance: float
-    ) -> float:
-        """Nanoseconds if every landmark stood alone."""
-        radii = (
-            _OTHERS * self._own_radius(step, share * tolerance)
-            for step, share in zip(steps, shares, strict=True)
+    def direct_cost(self) -> float:
+        """Nanoseconds of every kernel at every voxel."""
+        return float(np.prod(self._shape) * self._map.control.shape[1] * _NODE_NS * self._slow)
+
+    def rough_cost(self, steps: IntArray, allowed: FloatArray) -> FloatArray:
+        """(k,) nanoseconds of grids (k, 2, 3) if every landmark stood alone; see :meth:`cost`.
+
+        ``allowed`` (k, 2) is what each grid may err, in moving voxels; 0: it is not there.
+        """
+        used = allowed > 0
+        radii = _OTHERS * self._own_radii(
+            np.where(used, allowed, 1.0) / np.where(used, self._factor(steps), 1.0)
         )
-        return self._cost([(step, r) for step, r in zip(steps, radii, strict=True)])
+        return self.cost(steps, np.where(used, radii, 0.0), used)
 
-    def node_cost(self, step: IntArray, halo: int = 3) -> float:
-        """Nanoseconds of every kernel at every node."""
-        nodes = [n / s + halo if s else n for n, s in zip(self._shape, step.tolist(), strict=True)]
-        return float(math.prod(nodes) * self._map.control.shape[1] * _NODE_NS * self._slow)
+    def cost(self, steps: IntArray, radii: FloatArray, used: NDArray[np.bool_]) -> FloatArray:
+        """(k,) nanoseconds, roughly, of grids (k, 2, 3), the coarser first, with radii (k, 2)."""
+        landmarks, voxels = self._map.control.shape[1], float(np.prod(self._shape))
+        sizes = np.where(steps > 0, self._shape / np.maximum(steps, 1) + 3.0, self._shape)
+        if self.spacing[0] == 0:
+            sizes[..., 0] = 1.0
+        nodes = sizes.prod(axis=-1)
+        rows = sizes[..., 0] * sizes[..., 1]
+        near = used * self._near_cost(radii, nodes, rows, voxels)  # the nodes' own
+        two = used[:, 0]
+        everywhere = np.where(two, nodes[:, 0], nodes[:, 1])
+        fine = nodes[:, 1] * _VOXEL_NS + self._near_cost(
+            radii[:, 0], nodes[:, 1], rows[:, 1], voxels
+        )
+        last = self._near_cost(radii[:, 1], voxels, float(self._shape[0] * self._shape[1]), voxels)
+        total = everywhere * landmarks * _NODE_NS * self._slow + near.sum(axis=1) + last
+        return np.asarray(total + np.where(two, fine, 0.0))
 
-    def cost(self, levels: tuple[Level, ...]) -> float:
-        """Nanoseconds, roughly."""
-        return self._cost([(level.step, float(level.radius.max())) for level in levels])
-
-    def _cost(self, levels: list[tuple[IntArray, float]]) -> float:
-        landmarks = self._map.control.shape[1]
-        voxels = float(np.prod(self._shape))
-        total, outer = 0.0, math.inf
-        for step, radius in (*levels, (np.ones(3, np.int64), 0.0)):
-            last = radius == 0.0
-            halo = 0 if last else 3
-            z, y, x = (
-                n / s + halo if s else n
-                for n, s in zip(self._shape.tolist(), step.tolist(), strict=True)
-            )
-            if self.spacing[0] == 0 and not last:
-                z = 1.0
-            nodes = z * y * x
-            if math.isinf(outer):
-                total += nodes * landmarks * _NODE_NS * self._slow
-            else:
-                total += nodes * _VOXEL_NS * (not last)
-                total += self._near_cost(outer, nodes, z * y, voxels)
-            if not last:
-                total += self._near_cost(radius, nodes, z * y, voxels)
-            outer = radius
-        return float(total)
-
-    def _near_cost(self, radius: float, nodes: float, rows: float, voxels: float) -> float:
+    def _near_cost(
+        self, radius: FloatArray, nodes: FloatArray | float, rows: FloatArray | float, voxels: float
+    ) -> FloatArray:
         within = self._per_ball * radius**self._power
-        within = min(within, self._map.control.shape[1] * voxels)
-        evaluated = within * nodes / voxels
+        evaluated = np.minimum(within, self._map.control.shape[1] * voxels) * nodes / voxels
         # a row meets a landmark for about as many voxels as its radius is long
-        length = max(radius * nodes / rows / (self._shape[2] * self.spacing[2]), 1.0)
-        return float(evaluated * _NEAR_NS * self._slow + evaluated / length * _ROW_NS)
+        length = np.maximum(radius * nodes / rows / (self._shape[2] * self.spacing[2]), 1.0)
+        return np.asarray(evaluated * _NEAR_NS * self._slow + evaluated / length * _ROW_NS)
 
     def _reach(self, step: IntArray) -> FloatArray:
         """How far a stencil extends from its centre along the coordinates."""
         return np.asarray(1.5 * np.abs(self._columns) @ step)
 
-    def _factor(self, step: IntArray) -> float:
+    def _factor(self, steps: IntArray) -> Any:
         # z is interpolated first, then x, then y: each passes on the errors before it
-        z, y, x = (f * s**4 for f, s in zip(self._fourth, step.tolist(), strict=True))
-        return float(CUBIC_ERROR * (z * CUBIC_NORM**2 + x * CUBIC_NORM + y))
+        return CUBIC_ERROR * (self._fourth * steps.astype(np.float64) ** 4).sum(axis=-1)

@@ -17,6 +17,7 @@ from resampling_samples import bent, image_of, rotation_about, smooth_noise
 from napari_bridgecorr.geometry import Grid
 from napari_bridgecorr.resampling import PullSampler, resample, sampler
 from napari_bridgecorr.transform import Affine, Chain, DisplacementField, Transform
+from napari_bridgecorr.voxel_source import in_memory
 
 FIXED = Grid.from_spacing((4, 6, 5), (4.1, 3.1, 3.7), (-1, 0, 1))
 
@@ -213,3 +214,25 @@ def test_a_gigavoxel_is_warped_in_bounded_memory(interpolation: str, side: int) 
     )
     assert result.returncode == 0, result.stderr
     assert int(result.stdout) * 1024 < 500e6
+
+
+@pytest.mark.parametrize("channels", [None, (1, 2), (2, 0)])
+@pytest.mark.parametrize("interpolation", ["nearest", "linear", "cubic", "mean"])
+def test_an_image_in_memory_is_read_where_it_lies(
+    channels: tuple[int, ...] | None, interpolation: str
+) -> None:
+    data = np.stack([smooth_noise((16, 17, 18), 0.5, seed) for seed in range(6)])
+    data = data.astype(np.float32).reshape(2, 3, 16, 17, 18)
+    whole = image_of(data, chunks=-1)
+    held = in_memory(whole.data)
+    assert held is not None
+    assert in_memory(image_of(data).data) is None
+    assert in_memory(whole.data[:1]) is None
+    pulls = [
+        PullSampler(image, bent(FIXED, 1.0), FIXED, interpolation, channels)
+        for image in (whole, image_of(data))
+    ]
+    found, expected = (p.block(1, (0, 0, 0), FIXED.shape).values for p in pulls)
+    assert np.isfinite(expected).sum() > 30
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(held, data)  # nothing was written into it
