@@ -28,6 +28,7 @@ ONE_FILE_EACH = (
     "indexed_gzip",
     "h5py",
     "distributed",
+    "threadpoolctl",
 )
 WINDOW = ("napari", "qtpy", "magicgui", "superqt", "PyQt5", "PyQt6", "PySide2", "PySide6")
 MOST_LINES = 450

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
+from ..blas_threads import threads_for
 from ..errors import FitError
 from ..geometry.convex_hull import ConvexHull
 from ..landmarks import LandmarkPairs
@@ -89,7 +90,8 @@ class PosteriorErrorModel(ErrorModel):
     ) -> None:
         fixed, moving = pairs.fixed_um, pairs.moving_um
         if evidence is None:
-            evidence = weigh_priors(fixed, moving, dimensions, pairs.weights, noise)
+            with threads_for(len(pairs)):
+                evidence = weigh_priors(fixed, moving, dimensions, pairs.weights, noise)
         n = len(pairs)
         chosen = (
             drawn_candidates(evidence.candidates, _PRIORS) if n <= _ONE_PRIOR else [evidence.chosen]

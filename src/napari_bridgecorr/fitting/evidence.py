@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from .likelihood import Part, Row, likelihoods
 from .linear_models import normalisation
 from .noise import ISOTROPIC, NoiseShape
 from .prior import Prior
@@ -27,8 +28,6 @@ FloatArray = NDArray[np.float64]
 KERNELS = ("matern12", "matern32", "matern52", "matern72", "gaussian")
 # in RMS radii: the shortest is no map between the landmarks, the longest hardly differs from none
 _LENGTHS = np.geomspace(0.25, 12.0, 9)
-# noise over the mean eigenvalue of the kernel on the contrasts
-_NOISES = np.geomspace(1e-6, 1e4, 41)
 # Tissue seldom bends over less than a third or more than thrice the landmarks' size: the log of a
 # length is taken to be about this, give or take one. A rough kernel of a short length would be
 # noise by another name.
@@ -105,7 +104,7 @@ def weigh_priors(
     weights = np.ones(len(fixed_um)) if weights is None else weights
     scale_um = normalisation(fixed_um)[1]
     parts = [
-        _Part(fixed_um[i], moving_um[i], dimensions, weights[i], noise, scale_um)
+        Part(fixed_um[i], moving_um[i], dimensions, weights[i], noise, scale_um)
         for i in _parts(fixed_um[:, 3 - dimensions :])
     ]
     table = _grid(parts, (1.0, 1.0, 1.0))
@@ -140,79 +139,36 @@ def drawn_candidates(candidates: tuple[Candidate, ...], n: int) -> list[Candidat
     return [ordered[i] for i in np.searchsorted(reached, places)]
 
 
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """Landmarks, and the RMS radius of all that lengths are measured in."""
-
-    fixed_um: FloatArray
-    moving_um: FloatArray
-    dimensions: int
-    weights: FloatArray
-    noise: NoiseShape
-    scale_um: float
-
-    def system(self, prior: Prior) -> SplineSystem:
-        own = normalisation(self.fixed_um)[1]
-        prior = replace(prior, length=prior.length * self.scale_um / own)
-        return SplineSystem(self.fixed_um, self.dimensions, self.weights, prior)
-
-
-@dataclass(frozen=True, eq=False)
-class _Row:
-    """One kernel and length: the likelihood at every noise."""
-
-    prior: Prior
-    system: SplineSystem
-    noises: FloatArray
-    likelihood: FloatArray
-
-
-def _row(parts: list[_Part], prior: Prior) -> _Row:
-    systems = [part.system(prior) for part in parts]
-    spectra = [
-        system.spectrum(part.moving_um, part.noise)
-        for system, part in zip(systems, parts, strict=True)
-    ]
-    noises = _NOISES * max(float(np.mean(spectra[0][0])), np.finfo(float).tiny)
-    squares, determinant, n = np.zeros(len(noises)), np.zeros(len(noises)), 0
-    for part, (values, contrasts) in zip(parts, spectra, strict=True):
-        for axis in range(3 - part.dimensions, 3):
-            spread = np.maximum(values, 0.0)[:, None] + noises * part.noise.scales[axis]
-            squares += np.sum(contrasts[:, axis, None] ** 2 / spread, axis=0)
-            determinant += np.sum(np.log(spread), axis=0)
-            n += len(values)
-    likelihood = -0.5 * (determinant + n * np.log(np.maximum(squares, np.finfo(float).tiny)))
-    return _Row(prior, systems[0], noises, likelihood)
-
-
-def _grid(parts: list[_Part], stretch: tuple[float, float, float]) -> list[_Row]:
-    return [
-        _row(parts, Prior(kernel, float(length), stretch))
+def _grid(parts: list[Part], stretch: tuple[float, float, float]) -> list[Row]:
+    priors = [
+        Prior(kernel, float(length), stretch)
         for kernel in KERNELS
         for length in _LENGTHS
         if kernel != "matern12" or length > _SHORTEST_ROUGH
     ]
+    return likelihoods(parts, priors)
 
 
-def _stretch(parts: list[_Part], table: list[_Row], dimensions: int) -> tuple[float, float, float]:
+def _stretch(parts: list[Part], table: list[Row], dimensions: int) -> tuple[float, float, float]:
     """The likeliest ratio of the lengths, by coordinate search from the likeliest row."""
     best = max(table, key=lambda row: float(row.likelihood.max()))
     start = float(best.likelihood.max())
 
-    def value(logs: FloatArray) -> float:
-        z, y, x = np.exp(logs)
-        row = _row(parts, replace(best.prior, stretch=(float(z), float(y), float(x))))
-        return float(row.likelihood.max()) - 0.5 * float(np.sum((logs / _STRETCH_SD) ** 2))
+    def values(places: list[FloatArray]) -> list[float]:
+        stretches = [(float(z), float(y), float(x)) for z, y, x in np.exp(places)]
+        rows = likelihoods(parts, [replace(best.prior, stretch=each) for each in stretches])
+        return [
+            float(row.likelihood.max()) - 0.5 * float(np.sum((logs / _STRETCH_SD) ** 2))
+            for row, logs in zip(rows, places, strict=True)
+        ]
 
     logs, highest = np.zeros(3), start
     for step in _STRETCH_STEPS:
         for axis in range(3 - dimensions, 3):
-            for sign in (1.0, -1.0):
-                there = logs.copy()
-                there[axis] += sign * step
-                found = value(there)
+            there = [logs + sign * step * np.eye(3)[axis] for sign in (1.0, -1.0)]
+            for place, found in zip(there, values(there), strict=True):
                 if found > highest:
-                    logs, highest = there, found
+                    logs, highest = place, found
                     break
     if highest - start < _WORTHWHILE:
         return 1.0, 1.0, 1.0
@@ -220,7 +176,7 @@ def _stretch(parts: list[_Part], table: list[_Row], dimensions: int) -> tuple[fl
     return float(z), float(y), float(x)
 
 
-def _evidence(parts: list[_Part], table: list[_Row], shares: FloatArray) -> Evidence:
+def _evidence(parts: list[Part], table: list[Row], shares: FloatArray) -> Evidence:
     marks = parts[0]
     # between the landmarks: midpoints of pairs of them, drawn once
     rng = np.random.default_rng(0)
@@ -232,16 +188,20 @@ def _evidence(parts: list[_Part], table: list[_Row], shares: FloatArray) -> Evid
         for j in np.flatnonzero(shares[i] > _NEGLIGIBLE)
     ]
     drawn = drawn_candidates(tuple(candidates), _DRAWN)
-    systems = {row.prior: row.system for row in table}
-    maps = np.array(
-        [systems[c.prior].predict(marks.moving_um, probes, c.smoothing, marks.noise) for c in drawn]
-    )
+    maps = np.empty((_DRAWN, _PROBES, 3))
+    for prior in {c.prior for c in drawn}:
+        which = [k for k, c in enumerate(drawn) if c.prior == prior]
+        smoothings, k = np.unique([drawn[k].smoothing for k in which], return_inverse=True)
+        maps[which] = marks.maps(prior, smoothings, probes)[k]
     # a likely one, so that what is said of the map (its length, its noise) is likely, too
     highest = max(c.weight for c in candidates)
     off = np.sum((maps - maps.mean(axis=0)) ** 2, axis=(1, 2))
     off[[c.weight < 0.1 * highest for c in drawn]] = np.inf
     chosen = drawn[int(np.argmin(off))]
     candidates.sort(key=lambda c: -c.weight)
-    system = systems[chosen.prior]
+    own = replace(
+        chosen.prior, length=chosen.prior.length * marks.scale_um / normalisation(marks.fixed_um)[1]
+    )
+    system = SplineSystem(marks.fixed_um, marks.dimensions, marks.weights, own)
     variance = system.variance_um2(marks.moving_um, chosen.smoothing, marks.noise)
     return Evidence(chosen, tuple(candidates), variance)

@@ -16,7 +16,7 @@ from ..errors import FitError
 from ..geometry.convex_hull import ConvexHull
 from ..landmarks import LandmarkPairs
 from .error_summary import ErrorSummary, summarise
-from .fit import Fit, fit
+from .fit import Fit, fit_map
 from .options import FitOptions
 
 FloatArray = NDArray[np.float64]
@@ -122,10 +122,10 @@ def k_fold(
     for k in range(folds):
         left_out = fold == k
         try:
-            without = fit(pairs.subset(~left_out), options)
+            without = fit_map(pairs.subset(~left_out), options)
         except FitError:
             continue  # the rest do not determine the model: there is no prediction
-        predicted = without.transform.map(pairs.fixed_um[left_out])
+        predicted = without.map(pairs.fixed_um[left_out])
         errors[left_out] = predicted - pairs.moving_um[left_out]
     dimensions = (options or FitOptions()).dimensions
     return HeldOutErrors(pairs.ids, errors, _on_hull(pairs, dimensions), fold, seed)

@@ -36,7 +36,8 @@ class Solution:
         Prediction without the landmark minus the landmark; NaN where there is none.
     squares : (n,) float64
         Squared leave-one-out error over its predicted variance, but for one common factor.
-    condition : float
+    linear_condition : float
+        Condition number of a linear model's system.
     system : SplineSystem or None
     smoothing : float
         Normalised, of the system.
@@ -49,10 +50,17 @@ class Solution:
     noise: NoiseShape
     leave_one_out_um: FloatArray
     squares: FloatArray
-    condition: float
+    linear_condition: float = 1.0
     system: SplineSystem | None = None
     smoothing: float = 0.0
     evidence: Evidence | None = None
+
+    @property
+    def condition(self) -> float:
+        """Condition number of the system that was solved."""
+        if self.system is None:
+            return self.linear_condition
+        return self.system.condition(self.smoothing)
 
 
 def solve(pairs: LandmarkPairs, options: FitOptions) -> Solution:
@@ -95,10 +103,9 @@ def _solve_spline(pairs: LandmarkPairs, options: FitOptions) -> Solution:
         noise,
         errors,
         left.squares,
-        system.condition(smoothing),
-        system,
-        smoothing,
-        evidence,
+        system=system,
+        smoothing=smoothing,
+        evidence=evidence,
     )
 
 

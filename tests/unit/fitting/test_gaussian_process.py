@@ -11,7 +11,8 @@ from napari_bridgecorr.cli.fit import fit_text
 from napari_bridgecorr.errors import FitError
 from napari_bridgecorr.fitting import FitOptions, compare_models, fit, prior_facts
 from napari_bridgecorr.fitting import spline_system as spline_module
-from napari_bridgecorr.fitting.evidence import _NOISES, _Part, _row, weigh_priors
+from napari_bridgecorr.fitting.evidence import weigh_priors
+from napari_bridgecorr.fitting.likelihood import NOISES, Part, likelihoods
 from napari_bridgecorr.fitting.noise import noise_shape
 from napari_bridgecorr.fitting.prior import Prior
 from napari_bridgecorr.fitting.spline_system import SplineSystem
@@ -109,16 +110,17 @@ def test_the_likelihood_is_the_restricted_one(dimensions: int) -> None:
     axes = range(3 - dimensions, 3)
     weights = np.random.default_rng(0).choice([0.3, 1.0, 3.0], 22)
     noise = noise_shape(np.eye(3), None, (20.0, 5.0, 10.0), dimensions)
-    scale = SplineSystem(pairs.fixed_um).scale_um
-    part = _Part(pairs.fixed_um, pairs.moving_um, dimensions, weights, noise, scale)
-    row = _row([part], Prior("matern32", 1.2))
+    prior = Prior("matern32", 1.2, STRETCH)
+    system = SplineSystem(pairs.fixed_um, dimensions, weights, prior)
+    part = Part(pairs.fixed_um, pairs.moving_um, dimensions, weights, noise, system.scale_um)
+    (row,) = likelihoods([part], [prior])
     design = np.column_stack([pairs.fixed_um[:, list(axes)] / 1000, np.ones(22)])
     values = pairs.moving_um @ noise.axes
     expected = []
     for smoothing in row.noises[[8, 20, 30]]:
         determinant = square = 0.0
         for axis in axes:
-            c = covariance(pairs.fixed_um, pairs.fixed_um, row.system)
+            c = covariance(pairs.fixed_um, pairs.fixed_um, system)
             c += smoothing * noise.scales[axis] * np.diag(1 / weights)
             inverse = np.linalg.inv(c)
             normal = design.T @ inverse @ design
@@ -130,7 +132,13 @@ def test_the_likelihood_is_the_restricted_one(dimensions: int) -> None:
         expected.append(-0.5 * (determinant + n * np.log(square)))
     found = row.likelihood[[8, 20, 30]]
     np.testing.assert_allclose(np.diff(found), np.diff(expected), rtol=1e-7)
-    assert len(row.noises) == len(_NOISES)
+    assert len(row.noises) == len(NOISES)
+    targets = pairs.fixed_um + 20
+    maps = part.maps(prior, row.noises[[8, 20]], targets)
+    again = [system.predict(pairs.moving_um, targets, s, noise) for s in row.noises[[8, 20]]]
+    np.testing.assert_allclose(
+        (maps[1] - maps[0]) @ noise.axes.T, again[1] - again[0], rtol=0, atol=1e-6
+    )
 
 
 def test_the_thin_plate_spline_is_the_limit() -> None:
