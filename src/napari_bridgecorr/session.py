@@ -146,7 +146,9 @@ class Output:
     options : dict
         As the workflow function of that kind takes them. Of "reslice" also ``image`` (an image's
         id) and ``plane``; of "refine" also ``fixed_mask`` and ``moving_mask`` (images' ids); of
-        "align" and "refine_landmarks" also ``fixed`` and ``moving`` (images' ids).
+        "align" and "refine_landmarks" also ``fixed`` and ``moving`` (images' ids); of "warp",
+        "table" and "report" also ``transform``: the path of an output before it whose map they go
+        through, instead of the fit.
     """
 
     kind: OutputKind

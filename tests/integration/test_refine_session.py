@@ -13,10 +13,11 @@ from scipy.ndimage import gaussian_filter
 
 from napari_bridgecorr.cli.main import main
 from napari_bridgecorr.errors import SessionError
+from napari_bridgecorr.fitting import HeldOutErrorModel
 from napari_bridgecorr.io.landmark_files import write_landmark_file
 from napari_bridgecorr.io.transform_files import read_transform
 from napari_bridgecorr.landmarks import LandmarkSet
-from napari_bridgecorr.session import load_session, save_session
+from napari_bridgecorr.session import Output, load_session, save_session
 from napari_bridgecorr.workflow.replay import run_session
 
 SHAPE, VOXEL_UM = (20, 22, 24), 10.0
@@ -61,12 +62,23 @@ def test_a_session_repeats_a_refinement(folder: Path) -> None:
         "fixed_mask": "fixed_mask",
     }
     out.unlink()
+    # a table of the refined map, as the window asks for it
+    kept = load_session(session)
+    table = Output("table", "v.csv", "registration", {"transform": "refined.json"})
+    save_session(replace(kept, outputs=(output, table)), session)
     assert main(["run", str(session)]) == 0
     again = json.loads(out.read_text())
     assert again == before
-    read_transform(out)
+    refined = read_transform(out)
+    rows = np.genfromtxt(folder / "v.csv", delimiter=",", names=True)
+    assert refined.held_out_um is not None
+    told = HeldOutErrorModel(refined.pairs, refined.transform, refined.held_out_um)
+    points = np.column_stack([rows[f"{axis}_um"] for axis in "zyx"])[::97]
+    assert rows["registration_error_um"][::97] == pytest.approx(told.predict(points), rel=1e-5)
+    save_session(replace(kept, outputs=(table, output)), session)
+    with pytest.raises(SessionError, match="no output before it"):
+        run_session(session)
 
-    kept = load_session(session)
     save_session(
         replace(kept, outputs=(replace(output, options={"fixed_mask": "brain"}),)), session
     )

@@ -26,6 +26,8 @@ class Job(QObject):
     ----------
     function : callable
         Takes a :class:`~napari_bridgecorr.progress.Progress` and returns the answer.
+    keeps_best : bool
+        Whether an answer that is given in spite of cancelling counts: the best so far.
     """
 
     began = Signal(str, object)  # task, number of steps: beyond 32 bits for big images
@@ -38,9 +40,10 @@ class Job(QObject):
     # a job keeps itself alive until its thread's last signal has been delivered
     _running: ClassVar[set[Job]] = set()
 
-    def __init__(self, function: Callable[[Progress], Any]) -> None:
+    def __init__(self, function: Callable[[Progress], Any], *, keeps_best: bool = False) -> None:
         super().__init__()
         self._function = function
+        self._keeps_best = keeps_best
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bridgecorr job")
         self.ended.connect(self._forget)
@@ -67,7 +70,7 @@ class Job(QObject):
     def _run(self) -> None:
         try:
             answer = self._function(_SignalProgress(self, self._stop))
-            if self._stop.is_set():
+            if self._stop.is_set() and not self._keeps_best:
                 raise Cancelled
             self.succeeded.emit(answer)
         except Cancelled:

@@ -280,12 +280,12 @@ class LandmarksStep(Step):
             look_at(self._session, other, expected)
 
     def _expected(self, landmark: Landmark, placed: Side) -> Point | None:
-        """Where the fit expects the partner of a half pair; None if there is no telling."""
-        fit, point = self._session.fit, position(landmark, placed)
-        if fit is None or point is None:
+        """Where the map expects the partner of a half pair; None if there is no telling."""
+        made, point = self._session.image_map() or self._session.fit, position(landmark, placed)
+        if made is None or point is None:
             return None
         try:
-            transform = fit.transform if placed == "fixed" else fit.transform.inverse()
+            transform = made.transform if placed == "fixed" else made.transform.inverse()
             expected = transform.map(np.asarray(point)[None])[0]
         except BridgecorrError:
             return None  # it only helps: without it the user searches

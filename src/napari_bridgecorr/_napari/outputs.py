@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import SessionError
-from ..fitting import Fit, FitOptions, error_model
+from ..fitting import ErrorModel, Fit, FitOptions, error_model
 from ..geometry import Placement
 from ..image import SpatialImage
 from ..io.transform_files import fit_document, write_document
@@ -20,10 +21,14 @@ from ..session import ImageRef, Output, save_session
 from ..transform import Transform
 from ..workflow.files import lacks_scale
 from ..workflow.images import warp
+from ..workflow.pair_session import align_session
+from ..workflow.refine import RefineOptions
+from ..workflow.refine_session import refine_output
 from ..workflow.replay import new_session
 from ..workflow.reports import report
 from ..workflow.tables import tabulate
 from .frames import same_place
+from .image_maps import AlignOptions, ImageMap
 from .layers import MEMORY_FORMAT
 
 LARGEST_IN_MEMORY_BYTES = 1_500_000_000
@@ -42,12 +47,25 @@ class Pair:
     Parameters
     ----------
     fixed, moving : SpatialImage
-    fit : Fit
+    made : Fit or ImageMap
+        The landmarks' fit, or a map that the images gave.
+    landmarks : LandmarkSet
     """
 
     fixed: SpatialImage
     moving: SpatialImage
-    fit: Fit
+    made: Fit | ImageMap
+    landmarks: LandmarkSet = field(default_factory=LandmarkSet)
+
+    @property
+    def transform(self) -> Transform:
+        """Fixed world to moving world."""
+        return self.made.transform
+
+    @property
+    def fit(self) -> Fit | None:
+        """None where the map is not the landmarks' fit."""
+        return self.made if isinstance(self.made, Fit) else None
 
 
 def warped_bytes(pair: Pair, channel: int | None) -> int:
@@ -63,7 +81,7 @@ def warp_in_memory(pair: Pair, channel: int | None, progress: Progress) -> Spati
     ------
     Cancelled
     """
-    return warp_through(pair.fixed, pair.moving, pair.fit.transform, channel, progress)
+    return warp_through(pair.fixed, pair.moving, pair.transform, channel, progress)
 
 
 def warp_through(
@@ -114,7 +132,7 @@ def warp_to_file(pair: Pair, channel: int | None, path: Path, progress: Progress
     ------
     GeometryError, WriteError, Cancelled
     """
-    warp(pair.fixed, pair.moving, pair.fit.transform, path, channel=channel, progress=progress)
+    warp(pair.fixed, pair.moving, pair.transform, path, channel=channel, progress=progress)
     return path
 
 
@@ -125,21 +143,13 @@ def save_table(pair: Pair, path: Path, progress: Progress) -> Path:
     ------
     GeometryError, WriteError, Cancelled
     """
-    options = pair.fit.options
     tabulate(
         pair.fixed,
         pair.moving,
-        pair.fit.transform,
+        pair.transform,
         path,
-        error=error_model(
-            pair.fit.pairs,
-            pair.fit.transform,
-            options.model,
-            options.dimensions,
-            pair.fit.noise,
-            pair.fit.evidence,
-        ),
-        metadata={"fit": fit_document(pair.fit)["fit"]},
+        error=_error(pair),
+        metadata=_record(pair),
         progress=progress,
     )
     return path
@@ -152,19 +162,50 @@ def save_report(pair: Pair, path: Path, progress: Progress) -> Path:
     ------
     ReadError, WriteError, Cancelled
     """
-    report(pair.fixed, pair.moving, pair.fit.transform, path, fit=pair.fit, progress=progress)
+    report(
+        pair.fixed,
+        pair.moving,
+        pair.transform,
+        path,
+        fit=pair.fit,
+        facts={"map": pair.made.verdict} if isinstance(pair.made, ImageMap) else None,
+        progress=progress,
+    )
     return path
 
 
-def save_transform(fit: Fit, path: Path) -> Path:
+def save_transform(made: Fit | ImageMap, path: Path) -> Path:
     """Write the transform's JSON; returns the path.
 
     Raises
     ------
     WriteError
     """
-    write_document(fit_document(fit), path)
+    document = fit_document(made) if isinstance(made, Fit) else dict(made.document)
+    write_document(document, path)
     return path
+
+
+def _error(pair: Pair) -> ErrorModel | None:
+    fit = pair.made
+    if not isinstance(fit, Fit):
+        return fit.error(pair.landmarks)
+    return error_model(
+        fit.pairs,
+        fit.transform,
+        fit.options.model,
+        fit.options.dimensions,
+        fit.noise,
+        fit.evidence,
+    )
+
+
+def _record(pair: Pair) -> dict[str, Any]:
+    """What a table's metadata says of the map."""
+    if isinstance(pair.made, Fit):
+        return {"fit": fit_document(pair.made)["fit"]}
+    known = {"format", "version", "direction", "transform"}
+    return {k: v for k, v in pair.made.document.items() if k not in known}
 
 
 def save_session_file(
@@ -173,10 +214,12 @@ def save_session_file(
     landmarks: LandmarkSet,
     options: FitOptions,
     path: Path,
+    refined_with: RefineOptions | None = None,
 ) -> Path:
     """Write a session that ``bridgecorr run`` replays; returns the path.
 
-    Its outputs (transform, table, report) bear the session's name.
+    Its outputs (transform, table, report) bear the session's name. With `refined_with` the fit is
+    refined by the images, and table and report are those of the refined map.
 
     Raises
     ------
@@ -188,6 +231,11 @@ def save_session_file(
     """
     stem = path.name.removesuffix(".json")
     table = f"{stem}_voxels.parquet"
+    refined, through = [], {}
+    if refined_with is not None:
+        name = f"{stem}_refined.json"
+        refined = [refine_output("registration", name, refined_with)]
+        through = {"transform": name}
     session = new_session(
         image_reference(fixed, "fixed"),
         image_reference(moving, "moving"),
@@ -195,9 +243,33 @@ def save_session_file(
         options,
         outputs=[
             Output("transform", f"{stem}_transform.json", "registration"),
-            Output("table", table, "registration"),
-            Output("report", f"{stem}_report.html", "registration", {"table": table}),
+            *refined,
+            Output("table", table, "registration", through),
+            Output("report", f"{stem}_report.html", "registration", {"table": table, **through}),
         ],
+    )
+    save_session(session, path)
+    return path
+
+
+def save_align_session(
+    fixed: SpatialImage, moving: SpatialImage, options: AlignOptions, path: Path
+) -> Path:
+    """Write a session that finds a map without landmarks again; returns the path.
+
+    Raises
+    ------
+    SessionError
+        As :func:`save_session_file`.
+    WriteError
+    """
+    session = align_session(
+        image_reference(fixed, "fixed"),
+        image_reference(moving, "moving"),
+        f"{path.name.removesuffix('.json')}_transform.json",
+        model=options.model,
+        mirror=options.mirror,
+        channels=options.channels,
     )
     save_session(session, path)
     return path

@@ -146,11 +146,16 @@ class ProgressLine(QWidget):
         self.cancel = QPushButton("Cancel")
         self.cancel.setObjectName("bridgecorr_cancel")
         self.cancel.setToolTip("Stop the work; nothing half-made is left behind")
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
+        self.task = muted()
+        layout = QHBoxLayout()
         layout.setSpacing(6)
         layout.addWidget(self.bar, 1)
         layout.addWidget(self.cancel)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addLayout(layout)
+        column.addWidget(self.task)
         self.cancel.clicked.connect(self._on_cancel)
 
     def begin(self, task: str, total: int) -> None:
@@ -159,6 +164,8 @@ class ProgressLine(QWidget):
         self.bar.setRange(0, _BAR_STEPS if total > 0 else 0)
         self.bar.setValue(0)
         self.bar.setFormat(f"{task}  %p %")
+        self.task.setText(f"{task}…")
+        self.task.setVisible(total <= 0)  # a bar that only moves shows no text
         self.cancel.setEnabled(True)
 
     def advance(self, done: int) -> None:

@@ -1,4 +1,4 @@
-"""The Register panel: images, landmarks, fit, results, from top to bottom."""
+"""The Register panel: images, landmarks, fit, maps by the images, results, top to bottom."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from .fit_step import FitStep
+from .image_maps_step import ImageMapsStep
 from .images_step import ImagesStep
 from .landmarks_step import LandmarksStep
 from .lifeline import Lifeline
@@ -40,6 +41,7 @@ class RegisterPanel(QWidget):
         self.images = ImagesStep(session, lifeline)
         self.landmarks = LandmarksStep(session, lifeline)
         self.fit = FitStep(session, lifeline)
+        self.image_maps = ImageMapsStep(session, lifeline)
         self.results = ResultsStep(session, lifeline)
         self.message = Message()
         lifeline.connect(session.told, partial(_tell, self.message))
@@ -50,6 +52,7 @@ class RegisterPanel(QWidget):
         column.addWidget(self.images)
         column.addWidget(self.landmarks, 1)
         column.addWidget(self.fit)
+        column.addWidget(self.image_maps)
         column.addWidget(self.results)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)

@@ -14,7 +14,8 @@ from .landmark_layers import to_shown
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-    from ..fitting import Fit
+    from ..landmarks import LandmarkPairs
+    from ..transform import Transform
 
 NAME = "residuals"
 _COLOUR = "#ff4f6d"
@@ -26,13 +27,15 @@ def is_residual_layer(layer: Layer) -> bool:
     return isinstance(layer, Vectors) and isinstance(tag_of(layer), LandmarkTag)
 
 
-def residual_vectors(fit: Fit, frame: NDArray[np.float64]) -> NDArray[np.float64]:
+def residual_vectors(
+    pairs: LandmarkPairs, transform: Transform, frame: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """(n, 2, 3) starts and directions in um, as a layer of this frame shows them.
 
     A landmark whose partner cannot be mapped back (where the transform folds) has no arrow.
     """
-    fixed = fit.pairs.fixed_um
-    landing = fit.transform.inverse().map(fit.pairs.moving_um)
+    fixed = pairs.fixed_um
+    landing = transform.inverse().map(pairs.moving_um)
     known = np.all(np.isfinite(landing), axis=1)
     start, end = to_shown(frame, fixed[known]), to_shown(frame, landing[known])
     return np.stack([start, end - start], axis=1)

@@ -1,4 +1,4 @@
-"""Step 4 of the Register panel: the registered image, the table, the report, the session."""
+"""Step 5 of the Register panel: the registered image, the table, the report, the session."""
 
 from __future__ import annotations
 
@@ -11,25 +11,29 @@ from napari.layers import Vectors
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QHBoxLayout, QLabel
 
 from ..errors import BridgecorrError, SessionError
+from ..fitting import Fit
 from ..image import SpatialImage
 from ..io.landmark_files import write_landmarks
 from ..io.registry import open_image
 from . import outputs
 from .frames import frame_of
+from .image_maps import AlignOptions, ImageMap
 from .jobs import Job, LatestAnswer
 from .landmark_layers import SIDES
 from .loading import add_warped
+from .map_row import MapRow
 from .panel_parts import ProgressLine, Step, button, primary
 from .residual_layer import is_residual_layer, residual_arguments, residual_vectors
 from .summary import for_the_window
 
 if TYPE_CHECKING:
-    from ..fitting import Fit
+    from ..fitting import FitOptions
     from ..landmarks import LandmarkSet
     from ..progress import Progress
     from .lifeline import Lifeline
     from .viewer_session import ViewerSession
 
+_WARP_TIP = "Bring the moving image onto the fixed image's voxels, as a new layer"
 _TABLES = "Parquet (*.parquet);;CSV (*.csv);;Compressed CSV (*.csv.gz)"
 _SAVES = (
     ("table", "Table…", "One row per fixed voxel: every channel, coverage and expected error"),
@@ -44,12 +48,14 @@ class ResultsStep(Step):
     """Makes the results in jobs and puts them into the viewer or into files."""
 
     def __init__(self, session: ViewerSession, lifeline: Lifeline) -> None:
-        super().__init__(4, "Results")
+        super().__init__(5, "Results")
         self._session = session
         self._lifeline = lifeline
         self._job: Job | None = None
         self._residuals = LatestAnswer()
         self._residuals.answered.connect(self._show_residuals)
+        self.maps = MapRow(session, lifeline)
+        self.body.addWidget(self.maps)
         row = QHBoxLayout()
         row.setSpacing(6)
         self.channel = QComboBox()
@@ -58,7 +64,7 @@ class ResultsStep(Step):
         row.addWidget(self.channel, 1)
         self.warp = primary(
             "Warp",
-            "Bring the moving image onto the fixed image's voxels, as a new layer",
+            _WARP_TIP,
             name="bridgecorr_warp",
         )
         self.warp.clicked.connect(self.start_warp)
@@ -94,7 +100,8 @@ class ResultsStep(Step):
         self.body.addWidget(self.progress)
         for signal in (session.layers_changed, session.images_changed, session.landmarks_changed):
             lifeline.connect(signal, self.refresh)
-        lifeline.connect(session.fit_changed, self._on_fit_changed)
+        for signal in (session.fit_changed, session.maps.changed):
+            lifeline.connect(signal, self._on_map_changed)
         self.refresh()
 
     # -- showing ---------------------------------------------------------------------------------
@@ -112,14 +119,40 @@ class ResultsStep(Step):
             self.channel.addItems(names)
         is_idle = not self._is_working
         has_images = all(self._session.image_layer(side) is not None for side in SIDES)
-        has_fit = self._session.fit is not None
+        image_map = self._session.image_map()
+        has_fit = self._session.fit is not None or image_map is not None
         self.warp.setEnabled(is_idle and has_images and has_fit)
         for key in ("table", "report"):
             self.saves[key].setEnabled(is_idle and has_images and has_fit)
-        self.saves["session"].setEnabled(is_idle and has_images and has_fit)
+        unrepeatable = image_map is not None and image_map.repeat is None
+        self.saves["session"].setEnabled(is_idle and has_images and has_fit and not unrepeatable)
+        self._say_why(is_idle, has_images, has_fit, unrepeatable)
         self.saves["transform"].setEnabled(has_fit)
         self.saves["landmarks"].setEnabled(len(self._session.landmarks) > 0)
         self.show_residuals.setEnabled(has_fit or self.show_residuals.isChecked())
+
+    def _say_why(self, is_idle: bool, has_images: bool, has_map: bool, unrepeatable: bool) -> None:
+        """Tooltips of the buttons: what they do, or why they cannot."""
+        lacking = ""
+        if not is_idle:
+            lacking = "Wait for the work that is going on, or cancel it"
+        elif not has_images:
+            lacking = "Choose a fixed and a moving image in step 1 first"
+        elif not has_map:
+            lacking = "Needs a map: place landmarks until there is a fit, or find one in step 4"
+        self.warp.setToolTip(lacking or _WARP_TIP)
+        for key, _, tip in _SAVES:
+            why = lacking
+            if key == "landmarks":
+                why = "" if self.saves[key].isEnabled() else "There are no landmarks yet"
+            elif key == "transform":
+                why = "" if has_map else lacking
+            elif key == "session" and not lacking and unrepeatable:
+                why = (
+                    "A session cannot repeat this map (it was stopped, or used masks, times or "
+                    "a start of its own): save the transform"
+                )
+            self.saves[key].setToolTip(why or tip)
 
     @property
     def _is_working(self) -> bool:
@@ -158,7 +191,7 @@ class ResultsStep(Step):
 
     # -- residuals -------------------------------------------------------------------------------
 
-    def _on_fit_changed(self) -> None:
+    def _on_map_changed(self) -> None:
         self.refresh()
         if self.show_residuals.isChecked():
             self._ask_for_residuals()
@@ -171,13 +204,18 @@ class ResultsStep(Step):
             self._remove_residuals()
 
     def _ask_for_residuals(self) -> None:
-        fit, fixed = self._session.fit, self._session.point_layer("fixed")
-        if fit is None or fixed is None:
+        made, fixed = (
+            self._session.image_map() or self._session.fit,
+            self._session.point_layer("fixed"),
+        )
+        if made is None or fixed is None:
             self._remove_residuals()
             return
+        pairs = made.pairs if isinstance(made, Fit) else self._session.landmarks.pairs()
+        transform = made.transform
         # the points' own scale: the sliders step by the smallest of any layer
         frame, scale = frame_of(fixed), float(fixed.scale[-1])
-        self._residuals.ask(lambda: (residual_vectors(fit, frame), frame, scale))
+        self._residuals.ask(lambda: (residual_vectors(pairs, transform, frame), frame, scale))
 
     def _show_residuals(self, answer: tuple[Any, Any, float]) -> None:
         viewer = self._session.viewer
@@ -228,8 +266,7 @@ class ResultsStep(Step):
             return
         path = self._ask_path("Save session", "session.json", "Session (*.json)")
         if path is not None:
-            landmarks = self._session.landmarks
-            self._start(partial(_session_file, pair, landmarks, path), self._tell_saved)
+            self._start(partial(_session_file, pair, self._session.options, path), self._tell_saved)
 
     def save_landmarks(self) -> None:
         """Ask where, and write the pairs."""
@@ -240,14 +277,14 @@ class ResultsStep(Step):
 
     def save_transform(self) -> None:
         """Ask where, and write the transform."""
-        fit = self._session.fit
+        made = self._session.image_map() or self._session.fit
         path = (
             None
-            if fit is None
+            if made is None
             else self._ask_path("Save transform", "transform.json", "Transform (*.json)")
         )
-        if fit is not None and path is not None:
-            self._start(partial(_transform_file, fit, path), self._tell_saved)
+        if made is not None and path is not None:
+            self._start(partial(_transform_file, made, path), self._tell_saved)
 
     def _tell_saved(self, path: Path) -> None:
         self._session.told.emit(f"Saved {path}", False)
@@ -269,11 +306,12 @@ class ResultsStep(Step):
         except BridgecorrError as error:
             self._session.told.emit(str(error), True)
             return None
-        fit = self._session.current_fit()
-        if fixed is None or moving is None or fit is None:
+        self._session.read_now()
+        made = self._session.image_map() or self._session.current_fit()
+        if fixed is None or moving is None or made is None:
             self._session.told.emit("Choose both images and fit landmarks first.", True)
             return None
-        return outputs.Pair(fixed, moving, fit)
+        return outputs.Pair(fixed, moving, made, self._session.landmarks)
 
     def _start(self, work: Callable[[Progress], Any], then: Callable[[Any], None]) -> None:
         if self._is_working:
@@ -313,11 +351,12 @@ class ResultsStep(Step):
             self._job.cancel()
 
 
-def _session_file(
-    pair: outputs.Pair, landmarks: LandmarkSet, path: Path, progress: Progress
-) -> Path:
+def _session_file(pair: outputs.Pair, options: FitOptions, path: Path, progress: Progress) -> Path:
     progress.begin("saving the session", 0)
-    return outputs.save_session_file(pair.fixed, pair.moving, landmarks, pair.fit.options, path)
+    repeat = pair.made.repeat if isinstance(pair.made, ImageMap) else None
+    if isinstance(repeat, AlignOptions):
+        return outputs.save_align_session(pair.fixed, pair.moving, repeat, path)
+    return outputs.save_session_file(pair.fixed, pair.moving, pair.landmarks, options, path, repeat)
 
 
 def _landmark_file(landmarks: LandmarkSet, path: Path, progress: Progress) -> Path:
@@ -326,6 +365,6 @@ def _landmark_file(landmarks: LandmarkSet, path: Path, progress: Progress) -> Pa
     return path
 
 
-def _transform_file(fit: Fit, path: Path, progress: Progress) -> Path:
+def _transform_file(made: Fit | ImageMap, path: Path, progress: Progress) -> Path:
     progress.begin("saving the transform", 0)
-    return outputs.save_transform(fit, path)
+    return outputs.save_transform(made, path)

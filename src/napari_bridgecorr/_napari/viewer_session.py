@@ -25,6 +25,7 @@ from .frames import ImageTag, tag_of, um_per
 from .landmark_layers import SIDES, assign_ids, points_to_landmarks, raw_ids, set_feature, side_of
 from .layers import image_of_layer
 from .live_fit import LiveFit
+from .map_choice import MapChoice
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from ..transform import Transform
+    from .image_maps import ImageMap, Inputs
 
 # one drag or one paste makes many events
 _SETTLE_MS = 40
@@ -85,6 +87,7 @@ class ViewerSession:
         self._fits = LiveFit(self.fit_changed.emit)
         self._results: weakref.WeakSet[Layer] = weakref.WeakSet()
         self.loaded_transform: LoadedTransform | None = None
+        self.maps = MapChoice()
 
     # -- being used ------------------------------------------------------------------------------
 
@@ -294,6 +297,21 @@ class ViewerSession:
         """Fit the landmarks as they are now, changed or not; `fit_changed` follows."""
         self.read_now()
         self._fits.ask(self._landmarks, self._options, again=True)
+
+    # -- maps that the images gave ---------------------------------------------------------------
+
+    def still_hold(self, inputs: Inputs) -> bool:
+        """Whether images, landmarks and options are those that a map was made from."""
+        try:
+            fixed, moving = (self.image(side) for side in SIDES)
+        except BridgecorrError:
+            return False
+        return inputs.still_hold(fixed, moving, self._landmarks, self._options)
+
+    def image_map(self) -> ImageMap | None:
+        """The map that is used in the place of the landmarks' fit; None if there is none."""
+        chosen = self.maps.chosen
+        return chosen if chosen is not None and self.still_hold(chosen.inputs) else None
 
     # -- inside ----------------------------------------------------------------------------------
 

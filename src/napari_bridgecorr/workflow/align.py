@@ -62,26 +62,22 @@ class Alignment:
         }
 
 
-def align(
+def find_alignment(
     fixed: SpatialImage,
     moving: SpatialImage,
-    out: Path,
     *,
     model: AlignModel = "elastic",
     mirror: bool = False,
     channels: tuple[str | int | None, str | int | None] = (None, None),
     masks: tuple[SpatialImage | None, SpatialImage | None] = (None, None),
-    picture: Path | None = None,
     progress: Progress | None = None,
 ) -> Alignment:
-    """Register two images by their content alone and write the transform.
+    """Register two images by their content alone.
 
     Parameters
     ----------
     fixed, moving : SpatialImage
         Both flat, or both volumes.
-    out : Path
-        Transform JSON; what was found stands beside the transform under ``align``.
     model : {"rigid", "affine", "elastic"}
     mirror : bool
         Also try the moving image turned over.
@@ -89,14 +85,12 @@ def align(
         Of the fixed and the moving image.
     masks : (SpatialImage or None, SpatialImage or None)
         What counts in either.
-    picture : Path, optional
-        A PNG of both images on a chessboard, before and after.
     progress : Progress, optional
-        Where it cancels, the best so far is written, if there is one.
+        Where it cancels, the best so far is the result, if there is one.
 
     Raises
     ------
-    RefineError, WriteError, Cancelled
+    RefineError, Cancelled
     """
     start = find_start(
         fixed,
@@ -121,8 +115,50 @@ def align(
             moving_mask=masks[1],
             progress=progress,
         )
-    found = Alignment(model, start, elastic, _warnings(fixed, moving, start))
-    write_document({**transform_document(found.transform), "align": found.to_dict()}, out)
+    return Alignment(model, start, elastic, _warnings(fixed, moving, start))
+
+
+def align_document(found: Alignment) -> dict[str, Any]:
+    """The transform's JSON, and under ``align`` beside it what was found."""
+    return {**transform_document(found.transform), "align": found.to_dict()}
+
+
+def align(
+    fixed: SpatialImage,
+    moving: SpatialImage,
+    out: Path,
+    *,
+    model: AlignModel = "elastic",
+    mirror: bool = False,
+    channels: tuple[str | int | None, str | int | None] = (None, None),
+    masks: tuple[SpatialImage | None, SpatialImage | None] = (None, None),
+    picture: Path | None = None,
+    progress: Progress | None = None,
+) -> Alignment:
+    """:func:`find_alignment`, and write the transform's JSON.
+
+    Parameters
+    ----------
+    fixed, moving, model, mirror, channels, masks, progress
+        As for :func:`find_alignment`.
+    out : Path
+    picture : Path, optional
+        A PNG of both images on a chessboard, before and after.
+
+    Raises
+    ------
+    RefineError, WriteError, Cancelled
+    """
+    found = find_alignment(
+        fixed,
+        moving,
+        model=model,
+        mirror=mirror,
+        channels=channels,
+        masks=masks,
+        progress=progress,
+    )
+    write_document(align_document(found), out)
     if picture is not None:
         _draw(fixed, moving, found, channels, picture)
     return found

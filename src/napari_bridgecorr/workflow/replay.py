@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BridgecorrError, SessionError, WriteError
-from ..fitting import Fit, FitOptions, error_model, fit
+from ..fitting import ErrorModel, Fit, FitOptions, error_model, fit
 from ..image import SpatialImage
 from ..io.landmark_files import write_landmarks
 from ..io.registry import open_image
-from ..io.transform_files import fit_document, write_document
+from ..io.transform_files import TransformFile, fit_document, read_transform, write_document
 from ..landmarks import LandmarkSet
 from ..progress import Progress, Silent
 from ..session import (
@@ -28,12 +28,12 @@ from ..session import (
     fingerprint,
     load_session,
 )
-from ..transform import transform_from_dict
+from ..transform import Transform, transform_from_dict
 from ..versions import library_versions
 from ..voxels import TableOptions
 from .images import warp
 from .reslice import write_recorded
-from .tables import tabulate
+from .tables import tabulate, transform_error
 
 TruthErrors = Callable[[Fit], NDArray[np.float64]]
 
@@ -221,27 +221,22 @@ class _Runner:
         self, record: RegistrationRecord, result: Fit, target: Path, options: dict[str, Any]
     ) -> None:
         fixed, moving = self.images[record.fixed], self.images[record.moving]
-        warp(fixed, moving, result.transform, target, progress=self.progress, **options)
+        through, rest = self._through(result, options)
+        warp(fixed, moving, through.transform, target, progress=self.progress, **rest)
 
     def _write_table(
         self, record: RegistrationRecord, result: Fit, target: Path, options: dict[str, Any]
     ) -> None:
+        through, rest = self._through(result, options)
         tabulate(
             self.images[record.fixed],
             self.images[record.moving],
-            result.transform,
+            through.transform,
             target,
-            error=error_model(
-                result.pairs,
-                result.transform,
-                result.options.model,
-                record.options.dimensions,
-                result.noise,
-                result.evidence,
-            ),
+            error=through.error(record.options.dimensions),
             masks={m.name: self.images[m.image] for m in self.session.masks},
-            options=TableOptions(**options),
-            metadata={"session": self.session.id, "fit": fit_document(result)["fit"]},
+            options=TableOptions(**rest),
+            metadata={"session": self.session.id, **through.record()},
             progress=self.progress,
         )
 
@@ -250,20 +245,69 @@ class _Runner:
     ) -> None:
         from .reports import report  # loads Matplotlib
 
-        table = options.get("table")
-        _no_options({k: v for k, v in options.items() if k not in ("table", "title")})
+        through, rest = self._through(result, options)
+        table = rest.get("table")
+        _no_options({k: v for k, v in rest.items() if k not in ("table", "title")})
         report(
             self.images[record.fixed],
             self.images[record.moving],
-            result.transform,
+            through.transform,
             target,
-            fit=result,
+            fit=through.fit,
             table=None if table is None else self.folder / table,
             truth_errors_um=self.truth_errors_um(result) if self.truth_errors_um else None,
             facts={"session": self.session.id},
             title=options.get("title", ""),
             progress=self.progress,
         )
+
+    def _through(self, result: Fit, options: dict[str, Any]) -> tuple[_Through, dict[str, Any]]:
+        """The map of an output: the fit's, or that of a file the session has written before."""
+        rest = dict(options)
+        name = rest.pop("transform", None)
+        if name is None:
+            return _Through(result), rest
+        source = read_transform(self.folder / str(name))
+        # a refinement that kept the fit's map wrote the fit
+        return _Through(result if "fit" in source.document else None, source), rest
+
+
+@dataclass(frozen=True, eq=False)
+class _Through:
+    """The map that an output goes through, and what is known of it."""
+
+    fit: Fit | None
+    source: TransformFile | None = None
+
+    @property
+    def transform(self) -> Transform:
+        if self.fit is not None:
+            return self.fit.transform
+        return self._known().transform
+
+    def error(self, dimensions: int) -> ErrorModel | None:
+        found = self.fit
+        if found is None:
+            return transform_error(self._known())
+        return error_model(
+            found.pairs,
+            found.transform,
+            found.options.model,
+            dimensions,
+            found.noise,
+            found.evidence,
+        )
+
+    def record(self) -> dict[str, Any]:
+        """What a table's metadata says of it."""
+        if self.fit is not None:
+            return {"fit": fit_document(self.fit)["fit"]}
+        return {"refine": self._known().document.get("refine")}
+
+    def _known(self) -> TransformFile:
+        if self.source is None:
+            raise SessionError("an output names no map")
+        return self.source
 
 
 def _not_understood(output: Output, error: Exception) -> SessionError:
@@ -326,6 +370,14 @@ def _check_references(session: Session) -> None:
                 session.landmark_set(str(output.options.get("landmark_set", "")))
         else:
             session.registration(output.registration)
+        through = output.options.get("transform")
+        if through is not None:
+            earlier = session.outputs[: session.outputs.index(output)]
+            if not any(o.path == through and o.kind in ("refine", "transform") for o in earlier):
+                raise SessionError(
+                    f"output {output.path!r} goes through {through!r}, which no output before it "
+                    f"writes"
+                )
         if output.kind == "refine":
             for key in ("fixed_mask", "moving_mask"):
                 if output.options.get(key):

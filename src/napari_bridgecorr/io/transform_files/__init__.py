@@ -1,6 +1,7 @@
 """Transform files of this project and of others. One module per format."""
 
 from .own_json import (
+    file_of_document,
     fit_document,
     read_json_object,
     transform_document,
@@ -13,6 +14,7 @@ from .write import write_transform
 
 __all__ = [
     "TransformFile",
+    "file_of_document",
     "fit_document",
     "is_transform_file",
     "read_json_object",

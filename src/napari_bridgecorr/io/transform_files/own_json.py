@@ -82,7 +82,17 @@ def read_own_json(path: Path) -> TransformFile:
     ReadError
         If the file is not a transform of ours, is damaged, or maps the other way.
     """
-    document = read_json_object(path)
+    return file_of_document(read_json_object(path), path)
+
+
+def file_of_document(document: dict[str, Any], path: Path = Path("transform")) -> TransformFile:
+    """What a file with this document says; `path` is named where it is damaged.
+
+    Raises
+    ------
+    ReadError
+        As :func:`read_own_json`.
+    """
     if document.get("format") != FORMAT:
         raise ReadError(path, "it is not a bridgecorr transform", "write one with `bridgecorr fit`")
     if document.get("version") != VERSION:
