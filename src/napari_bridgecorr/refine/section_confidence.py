@@ -14,12 +14,13 @@ from .section_pose import SectionPose
 FloatArray = NDArray[np.float64]
 
 SAME_ANGLE_DEGREES = 25.0
+SURE = 3.0
+"""Standard errors ahead of the next best place; below it a place is told as doubtful."""
 _TILES = 6
 _RESAMPLES = 400
 _SEED = 0
 # of a voxel: what interpolation between slices hides
 _HIDDEN_SHARE = 0.15
-_SURE = 3.0
 _LEAST_INFORMATION = 0.02
 
 
@@ -104,10 +105,10 @@ def doubts(
             f"section and volume tell hardly anything of each other there ({found:.3f} nats per "
             f"pixel): look at the overlay, or place landmarks"
         )
-    if lead is not None and lead < _SURE:
+    if lead is not None and lead < SURE:
         told.append(
             f"the slice is doubtful: another slice, side or turn is nearly as likely (lead "
-            f"{lead:.1f} standard errors, {_SURE:g} or more are safe): look at the overlay, say "
+            f"{lead:.1f} standard errors, {SURE:g} or more are safe): look at the overlay, say "
             f"which slice it is near to, or place landmarks"
         )
     peak = abs(_peak(depths, profile))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,30 +9,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import RefineError
 from ..image import SpatialImage
 from ..progress import Progress, Silent
 from ..transform import SectionPlacement
-from .section_confidence import SAME_ANGLE_DEGREES, depth_profile, doubts, is_elsewhere, lead_over
-from .section_likeness import Freedom, Prior, Scene, improved, information, make_scene
+from .section_candidates import Ranking, rankings
+from .section_confidence import SURE, depth_profile, doubts, is_elsewhere, lead_over
+from .section_likeness import Freedom, Prior, Scene, improved, information
 from .section_pictures import FindOptions, Pictures, load_pictures, scene_of, slice_number
 from .section_pose import Nodes, SectionPose
-from .section_search import Candidate, search
+from .section_shading import without_shading
 from .working_image import WorkingImage
 
 FloatArray = NDArray[np.float64]
 
-# candidates that are tried at other tilts, the tilts, and how many of all are improved
-_LEANED = 24
-_LEANS_DEGREES = (-12.0, -6.0, 0.0, 6.0, 12.0)
-_LEANS_KEPT = 3
-_STARTS = 8
-# of these, how many are shaken: the depths (voxels) and tilts, how often, for what gain (nats)
-_SHAKEN = 2
-_SHAKE_VOXELS = (-3.0, -1.5, 0.0, 1.5, 3.0)
-_SHAKE_DEGREES = 5.0
-_SHAKES = 2
-_WORTH_IT = 0.005
+# how many places are stretched, and how many of these are bent
+_STRETCHED = 4
+_FINISHED = 2
+# depths (voxels) and tilts from where the best place is improved again
+_SHAKE_VOXELS = (-1.5, 0.0, 1.5)
+_SHAKE_DEGREES = ((0.0, 0.0), (-4.0, -4.0), (-4.0, 4.0), (4.0, -4.0), (4.0, 4.0))
 _QUICK_STEPS = 15
 _NODES_ALONG = 7
 _VOXELS_BETWEEN_NODES = 4.0
@@ -102,8 +96,10 @@ def find_section(
 ) -> FoundSection:
     """Find where a section lies in a volume, by mutual information.
 
-    Every slice, turn (in steps), side and shift is tried at low resolution; the best of them are
-    improved (depth, tilt, turn, shift), the best of these is stretched and bent within the plane.
+    Every slice, turn (in steps), side and shift is tried at low resolution, the best of them tilted
+    and improved at higher ones, the best of these stretched and bent within the plane. That is done
+    with the pictures as they are and without what varies slowly in them, as shading does; what
+    counts is the one in which the best place is farther ahead of all others.
 
     Parameters
     ----------
@@ -121,19 +117,17 @@ def find_section(
     options = options or FindOptions()
     watched = progress or Silent()
     pictures = load_pictures(section, volume, options)
-    tried: tuple[tuple[float, float], ...] = ()
-    lead: float | None = None
-    if options.start is not None:
-        poses = [options.start]
-    else:
-        candidates = search_slices(pictures, options, watched)
-        if pictures.axis is not None:
-            tried = _by_slice(candidates, pictures.numbers)
-        poses = leaned(pictures, distinct(candidates, _LEANED), options, watched)
-    watched.begin("Improving the best places", len(poses) + min(len(poses), _SHAKEN) + 2)
     prior = prior_of(section, volume, options)
+    if options.start is not None:
+        choice = Ranking(pictures, (options.start,), None, ())
+        rival: Ranking | None = None
+    else:
+        looks = (pictures, without_shading(pictures))
+        choice, rival = rankings(looks, options, watched)
+        pictures = choice.pictures
+    watched.begin("Improving the best places", _STRETCHED + _FINISHED + 2)
     stretched = []
-    for pose in poses:
+    for pose in choice.poses[:_STRETCHED]:
         scene = scene_of(pictures.coarse, pictures.volume, options, pose)
         better = pose
         if options.start is None:
@@ -141,24 +135,17 @@ def find_section(
         stretched.append((information(scene, better), better))
         watched.advance()
     stretched.sort(key=lambda item: -item[0])
-    ranked = []
-    for _, pose in stretched[:_SHAKEN]:
-        better = pose
-        if options.start is None and not options.fix_plane:
-            better = shaken(
-                scene_of(pictures.coarse, pictures.volume, options, pose), pose, prior, options
-            )
-        better = finished(pictures.coarse, pictures.volume, better, prior, options)
-        scene = scene_of(pictures.coarse, pictures.volume, options, better)
-        ranked.append((information(scene, better), better))
-        watched.advance()
-    ranked.sort(key=lambda item: -item[0])
-    best = ranked[0][1]
-    scene = scene_of(pictures.coarse, pictures.volume, options, best)
-    others = [pose for _, pose in ranked[1:] if is_elsewhere(scene, best, pose, options)]
-    others += [p for _, p in stretched[_SHAKEN:] if is_elsewhere(scene, best, p, options)]
-    if others:
-        lead = min(lead_over(scene, best, other) for other in others)
+    others = [*(pose for _, pose in stretched[1:]), *choice.poses[_STRETCHED:]]
+    ends = [_ending(pictures, pose, prior, options) for _, pose in stretched[:_FINISHED]]
+    ends.sort(key=lambda item: -item[0])
+    best = ends[0][1]
+    others += [pose for _, pose in ends[1:]]
+    if options.start is None and not options.fix_plane:
+        scene = scene_of(pictures.coarse, pictures.volume, options, best)
+        again = _ending(pictures, shaken(scene, best, prior, options), prior, options)
+        if again[0] > ends[0][0]:
+            best, others = again[1], [*others, best]
+    lead = _lead(pictures, best, others, options)
     pose = finished(pictures.fine, pictures.volume, best, prior, options)
     watched.advance()
     scene = scene_of(pictures.fine, pictures.volume, options, pose)
@@ -167,96 +154,32 @@ def find_section(
     number = slice_number(pictures, pose, scene)
     found = information(scene, pose)
     placement = pose.placement(options.thickness_um)
+    told = doubts(found, lead, sd, depths, profile, pictures, number)
+    is_disputed = rival is not None and (rival.lead or 0.0) >= SURE
+    if rival is not None and is_disputed and is_elsewhere(scene, pose, rival.poses[0], options):
+        told.append(
+            "the slice is doubtful: with and without slow changes of brightness the images tell "
+            "two different places: look at the overlay, or place landmarks"
+        )
     return FoundSection(
-        placement, pose, found, number, sd, lead, depths, profile, tried,
-        tuple(doubts(found, lead, sd, depths, profile, pictures, number)),
-    )  # fmt: skip
-
-
-def search_slices(
-    pictures: Pictures, options: FindOptions, progress: Progress | None = None
-) -> list[Candidate]:
-    """The best shift for every slice, turn and side.
-
-    Raises
-    ------
-    RefineError
-        If the section overlaps none of the slices.
-    """
-    step = options.turn_step_degrees
-    turns = np.arange(0.0, 359.9, step).tolist() if step > 0 else [0.0]
-    found = search(
-        pictures.tiny,
-        pictures.small_volume.array,
-        pictures.small_volume.grid,
-        pictures.planes,
-        options.thickness_um,
-        turns,
-        options.flips,
-        progress,
+        placement, pose, found, number, sd, lead, depths, profile, choice.tried, tuple(told)
     )
-    if not found:
-        raise RefineError(
-            "the section and the volume's slices do not overlap enough to compare: check their "
-            "voxel sizes"
-        )
-    return found
 
 
-def distinct(candidates: Sequence[Candidate], most: int) -> list[Candidate]:
-    """The best candidates of which no two are the same side, about the same slice and turn."""
-    kept: list[Candidate] = []
-    for candidate in sorted(candidates, key=lambda c: -c.score):
-        if not any(_is_alike(candidate, other) for other in kept):
-            kept.append(candidate)
-        if len(kept) == most:
-            break
-    return kept
+def _ending(
+    pictures: Pictures, pose: SectionPose, prior: Prior, options: FindOptions
+) -> tuple[float, SectionPose]:
+    better = finished(pictures.coarse, pictures.volume, pose, prior, options)
+    scene = scene_of(pictures.coarse, pictures.volume, options, better)
+    return information(scene, better), better
 
 
-def leaned(
-    pictures: Pictures,
-    candidates: Sequence[Candidate],
-    options: FindOptions,
-    progress: Progress | None = None,
-) -> list[SectionPose]:
-    """The best poses after every candidate's plane was tilted this way and that."""
-    watched = progress or Silent()
-    watched.begin("Tilting the best slices", len(candidates))
-    tiny = pictures.tiny
-    found: list[tuple[float, SectionPose]] = []
-    prior = Prior(0.0, 1.0)
-    leans = (0.0,) if options.fix_plane else tuple(np.tan(np.deg2rad(_LEANS_DEGREES)).tolist())
-    for candidate in candidates:
-        scene = make_scene(
-            tiny.values[None],
-            np.isfinite(tiny.values)[None],
-            tiny.grid,
-            pictures.small_volume.array,
-            pictures.small_volume.grid,
-            options.thickness_um,
-            candidate.pose.plane.normal,
-        )
-        middle = candidate.pose.within(scene.points_um.mean(axis=0)[None])[0]
-        tilted = []
-        for slope in itertools.product(leans, leans):
-            pose = candidate.pose.sheared(-float(middle @ slope), *slope)
-            tilted.append((information(scene, pose), pose))
-        tilted.sort(key=lambda item: -item[0])
-        for _, pose in tilted[:_LEANS_KEPT]:
-            better = improved(
-                scene, pose, "rigid", prior, fix_plane=options.fix_plane, most_steps=_QUICK_STEPS
-            )
-            found.append((information(scene, better), better))
-        watched.advance()
-    found.sort(key=lambda item: -item[0])
-    kept: list[SectionPose] = []
-    for _, pose in found:
-        if all(is_elsewhere(scene, pose, other, options, 0.5) for other in kept):
-            kept.append(pose)
-        if len(kept) == _STARTS:
-            break
-    return kept
+def _lead(
+    pictures: Pictures, best: SectionPose, others: Sequence[SectionPose], options: FindOptions
+) -> float | None:
+    scene = scene_of(pictures.coarse, pictures.volume, options, best)
+    elsewhere = [pose for pose in others if is_elsewhere(scene, best, pose, options)]
+    return min((lead_over(scene, best, pose) for pose in elsewhere), default=None)
 
 
 def settled(scene: Scene, pose: SectionPose, prior: Prior, fix_plane: bool = False) -> SectionPose:
@@ -268,26 +191,23 @@ def settled(scene: Scene, pose: SectionPose, prior: Prior, fix_plane: bool = Fal
 
 
 def shaken(scene: Scene, pose: SectionPose, prior: Prior, options: FindOptions) -> SectionPose:
-    """The best of what is found from other depths and tilts about a pose, again and again.
+    """The best of what is found from other depths and tilts about a pose.
 
     Structures as fine as the steps hide the way from a plane to a better one.
     """
     along = 1 / float(np.abs(scene.grid.world_to_index[:3, :3] @ pose.plane.normal).max())
-    lean = float(np.tan(np.deg2rad(_SHAKE_DEGREES)))
-    best = information(scene, pose)
-    for _ in range(_SHAKES):
-        middle = pose.within(scene.points_um.mean(axis=0)[None])[0]
-        before, begun = best, pose
-        for depth in _SHAKE_VOXELS:
-            for slope in itertools.product((-lean, 0.0, lean), repeat=2):
-                tried = begun.sheared(depth * along - float(middle @ slope), *slope)
-                tried = improved(scene, tried, _plain(options), prior, most_steps=_QUICK_STEPS)
-                found = information(scene, tried)
-                if found > best:
-                    best, pose = found, tried
-        if best < before + _WORTH_IT:
-            break
-    return pose
+    slopes = np.tan(np.deg2rad(_SHAKE_DEGREES))
+    begun = replace(pose, nodes=None, bend_um=None)
+    best, most = begun, information(scene, begun)
+    middle = begun.within(scene.points_um.mean(axis=0)[None])[0]
+    for depth in _SHAKE_VOXELS:
+        for slope in slopes:
+            tried = begun.sheared(depth * along - float(middle @ slope), *slope)
+            tried = improved(scene, tried, _plain(options), prior, most_steps=_QUICK_STEPS)
+            found = information(scene, tried)
+            if found > most:
+                most, best = found, tried
+    return best
 
 
 def finished(
@@ -335,23 +255,3 @@ def nodes_of(scene: Scene) -> Nodes:
     counts = np.maximum(np.round((high - low) / apart).astype(int) + 1, 3)
     axes = [np.linspace(a, b, n) for a, b, n in zip(low, high, counts, strict=True)]
     return Nodes(np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 2))
-
-
-def _by_slice(
-    candidates: Sequence[Candidate], numbers: Sequence[float]
-) -> tuple[tuple[float, float], ...]:
-    best: dict[int, float] = {}
-    for c in candidates:
-        best[c.slice_number] = max(best.get(c.slice_number, -np.inf), c.score)
-    return tuple((numbers[k], best[k]) for k in sorted(best))
-
-
-def _is_alike(a: Candidate, b: Candidate) -> bool:
-    if a.is_flipped != b.is_flipped or abs(a.slice_number - b.slice_number) > 1:
-        return False
-    return _angle_between(a.pose.linear, b.pose.linear) < SAME_ANGLE_DEGREES
-
-
-def _angle_between(a: FloatArray, b: FloatArray) -> float:
-    turn = a @ np.linalg.inv(b)
-    return float(np.rad2deg(np.abs(np.arctan2(turn[0, 1] - turn[1, 0], turn[0, 0] + turn[1, 1]))))
