@@ -11,7 +11,7 @@ def test_shading_and_gain_make_no_difference() -> None:
     fine = gaussian_filter(rng.normal(size=(24, 40, 44)), 1.5)
     fine /= fine.std()
     z, y, x = np.indices(fine.shape) / 40.0
-    shaded = 5000 + 900 * x - 700 * y * z + 100 * fine * (1 + 0.8 * y)
+    shaded = 5000 + 1800 * x - 1400 * y * z + 100 * fine * (1 + 0.8 * y)
     sd = np.array([4.0, 6.0, 6.0])
     plain = local_structure(fine.astype(np.float32), sd)
     found = local_structure(shaded.astype(np.float32), sd)
