@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, default=Path.cwd())
     parser.add_argument("--only", nargs="*", choices=["affine", "spline", "workers", "kill"])
     options = parser.parse_args([] if arguments is None else arguments)
-    side = round((options.gigavoxels * 1e9 / 2) ** (1 / 3) * 2 / 64) * 64
+    side = round((options.gigavoxels * 2e9) ** (1 / 3) / 64) * 64
     shape = (side // 2, side, side)
     wanted = options.only or ["affine", "spline", "workers", "kill"]
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
