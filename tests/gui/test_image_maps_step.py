@@ -265,3 +265,61 @@ def test_a_refinement_and_a_second_viewer_beside_it(
     assert session.current_fit() is not None
     _click(row.buttons["refined"])
     assert session.image_map().transform is found.transform
+
+
+def test_a_section_is_placed_on_the_chosen_slice(
+    viewer: Any, open_panel: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(1)
+    voxel_um, number, shift = (80.0, 50.0, 50.0), 5, np.array([3.0, -2.0])
+    tissue = gaussian_filter(rng.normal(size=(9, 36, 40)), (1.2, 3, 3))
+    tissue *= 150 / tissue.std()
+    section = 250 - 0.8 * tissue[number, 6:32, 4:34] + rng.normal(0, 3, (26, 30))
+    for values, step, name in (
+        (600 + tissue, voxel_um, "volume.nii.gz"),
+        (section[None], (1.0, 50.0, 50.0), "section.nii.gz"),
+    ):
+        header = nib.Nifti1Header()
+        header.set_xyzt_units("mm")
+        affine = np.diag([*(s / 1000 for s in reversed(step)), 1.0])
+        # the section lies elsewhere in its own world
+        affine[:3, 3] = (0, 0, 0) if name == "volume.nii.gz" else (*(shift[::-1] * 0.05), 0)
+        nib.save(nib.Nifti1Image(values.T.astype(np.float32), affine, header), tmp_path / name)
+    panel = _opened(viewer, open_panel, tmp_path / "volume.nii.gz", tmp_path / "section.nii.gz")
+    session, step = session_of(viewer), panel.image_maps
+    place = step.place
+    _click(step.folds[2])
+    assert "press ⇅" in place.reason.text()
+    assert not place.action.isEnabled()
+    _click(panel.images.swap)
+    qtbot.waitUntil(place.action.isEnabled, timeout=10_000)
+    assert not place.number.isVisible()
+    _choose(place.way, "landmarks")
+    qtbot.waitUntil(lambda: "3 landmark pairs" in place.reason.text(), timeout=10_000)
+    _choose(place.way, "exactly")
+    assert not place.reach.isVisible()
+    assert place.number.suffix() == " of 0 to 8"
+    place.number.selectAll()
+    QTest.keyClicks(place.number, str(number))
+    _choose(place.freedom, "rigid")
+    place.upright.setFocus()
+    QTest.keyClick(place.upright, Qt.Key.Key_Space)
+    assert place.upright.isChecked()
+    qtbot.waitUntil(place.action.isEnabled, timeout=10_000)
+    _click(place.action)
+    qtbot.waitUntil(lambda: not step.jobs.is_busy, timeout=120_000)
+    found = session.image_map()
+    assert found is not None, panel.message.text()
+    assert "slice 5.0" in place.result.text()
+    grid = session.image("fixed").grid
+    index = np.column_stack([np.zeros(9), rng.uniform(2, 24, (9, 2))])
+    truth = session.image("moving").grid.to_world(index + [number, 6, 4])
+    off = np.linalg.norm(found.transform.map(grid.to_world(index)) - truth, axis=1)
+    assert np.median(off) < 0.3 * 50
+    # the volume over the section's pixels
+    assert not panel.results.saves["table"].isEnabled()
+    assert "section" in panel.results.saves["table"].toolTip()
+    _click(panel.results.warp)
+    qtbot.waitUntil(lambda: len(session.result_layers()) == 1, timeout=30_000)
+    shown = np.asarray(session.result_layers()[0].data).reshape(26, 30)
+    assert np.corrcoef(shown.ravel(), section.ravel())[0, 1] < -0.95

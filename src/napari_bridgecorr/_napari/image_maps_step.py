@@ -14,6 +14,7 @@ from .image_method import ImageMethod, in_window
 from .jobs import Job
 from .panel_jobs import PanelJobs
 from .panel_parts import ProgressLine, Step, button, muted
+from .place_map import PlaceMap
 from .refine_map import RefineMap
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _METHODS = (
     ("Refine map", "Improve the map there is by the images"),
     ("Find map", "Find a map without landmarks"),
+    ("Place section", "Place a flat image in a volume"),
 )
 _BUSY = "Wait for the work that is going on, or stop it."
 
@@ -36,7 +38,8 @@ class ImageMapsStep(Step):
         self._lifeline = lifeline
         self._running: tuple[ImageMethod, Inputs] | None = None
         self.refine, self.find = RefineMap(session), FindMap(session)
-        self.methods: tuple[ImageMethod, ...] = (self.refine, self.find)
+        self.place = PlaceMap(session)
+        self.methods: tuple[ImageMethod, ...] = (self.refine, self.find, self.place)
         self.hint = muted("Optional: the images themselves improve the map, or find one.")
         self.body.addWidget(self.hint)
         row = QHBoxLayout()
@@ -68,6 +71,7 @@ class ImageMapsStep(Step):
             session.maps.changed,
         ):
             lifeline.connect(signal, self._on_changed)
+        self.place.way.activated.connect(self.refresh)
         self.refresh()
 
     def refresh(self) -> None:

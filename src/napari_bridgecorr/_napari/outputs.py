@@ -18,7 +18,7 @@ from ..landmarks import LandmarkSet
 from ..progress import Progress
 from ..resampling import PullSampler, resample
 from ..session import ImageRef, Output, save_session
-from ..transform import Transform
+from ..transform import SectionPlacement, Transform
 from ..workflow.files import lacks_scale
 from ..workflow.images import warp
 from ..workflow.pair_session import align_session
@@ -26,10 +26,12 @@ from ..workflow.refine import RefineOptions
 from ..workflow.refine_session import refine_output
 from ..workflow.replay import new_session
 from ..workflow.reports import report
+from ..workflow.sections import write_volume_on_section
 from ..workflow.tables import tabulate
 from .frames import same_place
 from .image_maps import AlignOptions, ImageMap
 from .layers import MEMORY_FORMAT
+from .section_maps import volume_over_section
 
 LARGEST_IN_MEMORY_BYTES = 1_500_000_000
 """A larger result is written to a file and opened from there."""
@@ -81,6 +83,8 @@ def warp_in_memory(pair: Pair, channel: int | None, progress: Progress) -> Spati
     ------
     Cancelled
     """
+    if isinstance(pair.transform, SectionPlacement):
+        return volume_over_section(pair.fixed, pair.moving, pair.transform, channel, progress)
     return warp_through(pair.fixed, pair.moving, pair.transform, channel, progress)
 
 
@@ -132,6 +136,10 @@ def warp_to_file(pair: Pair, channel: int | None, path: Path, progress: Progress
     ------
     GeometryError, WriteError, Cancelled
     """
+    if isinstance(pair.transform, SectionPlacement):
+        moving = pair.moving if channel is None else pair.moving.part([channel])
+        write_volume_on_section(moving, pair.fixed, pair.transform, path, progress)
+        return path
     warp(pair.fixed, pair.moving, pair.transform, path, channel=channel, progress=progress)
     return path
 

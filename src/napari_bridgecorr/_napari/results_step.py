@@ -122,16 +122,24 @@ class ResultsStep(Step):
         image_map = self._session.image_map()
         has_fit = self._session.fit is not None or image_map is not None
         self.warp.setEnabled(is_idle and has_images and has_fit)
+        is_section = image_map is not None and image_map.kind == "placed"
         for key in ("table", "report"):
-            self.saves[key].setEnabled(is_idle and has_images and has_fit)
+            self.saves[key].setEnabled(is_idle and has_images and has_fit and not is_section)
         unrepeatable = image_map is not None and image_map.repeat is None
         self.saves["session"].setEnabled(is_idle and has_images and has_fit and not unrepeatable)
-        self._say_why(is_idle, has_images, has_fit, unrepeatable)
+        self._say_why(is_idle, has_images, has_fit, unrepeatable, is_section)
         self.saves["transform"].setEnabled(has_fit)
         self.saves["landmarks"].setEnabled(len(self._session.landmarks) > 0)
         self.show_residuals.setEnabled(has_fit or self.show_residuals.isChecked())
 
-    def _say_why(self, is_idle: bool, has_images: bool, has_map: bool, unrepeatable: bool) -> None:
+    def _say_why(
+        self,
+        is_idle: bool,
+        has_images: bool,
+        has_map: bool,
+        unrepeatable: bool,
+        is_section: bool,
+    ) -> None:
         """Tooltips of the buttons: what they do, or why they cannot."""
         lacking = ""
         if not is_idle:
@@ -147,6 +155,8 @@ class ResultsStep(Step):
                 why = "" if self.saves[key].isEnabled() else "There are no landmarks yet"
             elif key == "transform":
                 why = "" if has_map else lacking
+            elif key in ("table", "report") and not lacking and is_section:
+                why = "Not for a section placed in a volume: warp it, or save the transform"
             elif key == "session" and not lacking and unrepeatable:
                 why = (
                     "A session cannot repeat this map (it was stopped, or used masks, times or "

@@ -108,7 +108,12 @@ def write_placement(placement: SectionPlacement, record: Mapping[str, Any], out:
     ------
     WriteError
     """
-    write_document({**transform_document(placement), "placed": dict(record)}, out)
+    write_document(placement_document(placement, record), out)
+
+
+def placement_document(placement: SectionPlacement, record: Mapping[str, Any]) -> dict[str, Any]:
+    """The transform file of a section's placement."""
+    return {**transform_document(placement), "placed": dict(record)}
 
 
 def write_volume_on_section(
