@@ -24,13 +24,16 @@ FloatArray = NDArray[np.float64]
 PointMap = Callable[[FloatArray], FloatArray]
 
 FOLDS = 4
-# the match at the map must stand out of those at shifted maps by so many of their standard
-# deviations, and be better than at any of them
-LEAST_MATCH = 3.0
+# the match at the map must be better than at any shifted map, and stand out of them by so many of
+# their standard deviations; unrelated images reach 1 and are nowhere near the best of 24
+LEAST_MATCH = 1.5
 # without landmarks: the drop of the residual in left-out parts, over its standard error
 LEAST_GAIN = 2.0
-_SHIFTS = 16
+_SHIFTS = 24
 _SHIFT_VOXELS = (3.0, 4.0)
+# where left-out landmarks are predicted worse by the whole step, it is gone as far as they ask for,
+# in these parts; a smaller part is not worth it
+_PARTS, _LEAST_SHARE = 8, 0.25
 MEANING = (
     "errors at landmarks that took no part, neither in the map before nor in the refined one; "
     "their own localisation error is part of it"
@@ -47,16 +50,20 @@ class CrossCheck:
         How far the images' match stands out of those at shifted maps, in their standard
         deviations; 0 where a shifted map matches as well.
     before_um, after_um : (n, 3) float64
-        Errors of the predictions of left-out landmarks; no rows without landmarks.
+        Errors of the predictions of left-out landmarks; no rows without landmarks. The latter after
+        `share` of the step.
     gain : float
         Without landmarks: mean drop of the squared residual of left-out parts of the images over
         its standard error; else NaN.
+    share : float
+        How far the step from the start to the refined map is to be gone (0-1].
     """
 
     match: float
     before_um: FloatArray
     after_um: FloatArray
     gain: float
+    share: float = 1.0
 
     @property
     def before_rms_um(self) -> float:
@@ -95,6 +102,7 @@ class CrossCheck:
             "landmarks": len(self.before_um),
             "image_match_in_standard_deviations": number_or_none(self.match),
             "image_gain_in_standard_errors": number_or_none(self.gain),
+            "share_of_the_step": self.share,
             "passed": self.fault is None,
         }
 
@@ -148,7 +156,24 @@ def cross_check(
         if on_fold is not None:
             on_fold()
     known = np.isfinite(before).all(axis=1) & np.isfinite(after).all(axis=1)
-    return CrossCheck(match, before[known], after[known], float("nan"))
+    before, after = before[known], after[known]
+    share = _share(before, after)
+    return CrossCheck(match, before, before + share * (after - before), float("nan"), share)
+
+
+def _share(before_um: FloatArray, after_um: FloatArray) -> float:
+    """The whole step if left-out landmarks are predicted no worse by it, else what is best of it.
+
+    The whole too where no part of it is any good: the check then fails.
+    """
+    if _rms(after_um) <= _rms(before_um) or not len(before_um):
+        return 1.0
+    shares = np.arange(1, _PARTS) / _PARTS
+    errors = [_rms(before_um + share * (after_um - before_um)) for share in shares]
+    best = int(np.argmin(errors))
+    if shares[best] < _LEAST_SHARE or errors[best] > _rms(before_um):
+        return 1.0
+    return float(shares[best])
 
 
 def image_match(images: ImageEvidence, start: Transform, rng: np.random.Generator) -> float:

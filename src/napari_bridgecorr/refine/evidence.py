@@ -10,6 +10,7 @@ along a vessel there is little; nothing has to be found or thresholded for that.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,7 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 # the window of the local regression: a Gaussian of so many voxels
-_WINDOW = 3.0
+_WINDOW = 2.0
 # of a channel's variance: a window in which it hardly varies tells nothing
 _RIDGE = 0.02
 # of the mean residual variance: no window is so well explained that it rules all others
@@ -39,6 +40,11 @@ _FEWEST_VOXELS = 200
 # a background is darker than this part of the bright tissue, and larger than this part of the image
 _DARK, _LARGE = 0.4, 0.01
 _STEEPEST_FLATTENING = 1.5
+# what one image shows and the other does not: residuals that, as means over a voxel or so, lie
+# beyond so many of their standard deviations (a map that is off leaves pairs of opposite sign,
+# which cancel); but not more than this part of all, or it would be the rule
+_UNLIKE_BEYOND, _UNLIKE_SIGMA, _UNLIKE_ROUNDS, _MOST_UNLIKE = 4.0, 1.0, 3, 0.25
+_SIGMA_OF_MEDIAN = 1.4826
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +63,8 @@ class Evidence:
         Their numbers.
     voxel_cells : (v,) int64
         The cell of each voxel.
-    misfit : (v,) float64
-        Squared residual of each voxel, in the fixed image's unit; NaN where it does not count.
+    residual : (v,) float64
+        Of each voxel, in the fixed image's unit; NaN where it does not count.
     deviation : (v,) float64
         Squared difference of each voxel from the fixed image's local mean.
     """
@@ -68,8 +74,13 @@ class Evidence:
     score: FloatArray
     cells: NDArray[np.int64]
     voxel_cells: NDArray[np.int64]
-    misfit: FloatArray
+    residual: FloatArray
     deviation: FloatArray
+
+    @property
+    def misfit(self) -> FloatArray:
+        """(v,) squared residual."""
+        return self.residual**2
 
     def explained(self, among: BoolArray | None = None) -> float:
         """Share of the fixed image's local variance that the moving channels explain (0-1).
@@ -177,10 +188,40 @@ class ImageEvidence:
             own = slice(c * d, (c + 1) * d)
             local = np.stack(slopes[own], axis=-1) - fitted[..., 1 + c * d : 1 + (c + 1) * d]
             change += steepness[..., c, None] * local
-        misfit = np.where(counts, residual**2, np.nan).ravel()
-        return self._by_cell(
-            weight, trusted, residual, change, misfit, (target - mean).ravel() ** 2
-        )
+        return self._by_cell(weight, trusted, residual, change, (target - mean).ravel() ** 2)
+
+    def without_what_differs(self, moved_um: FloatArray) -> ImageEvidence:
+        """The same, but for the voxels of the fixed image that no map can explain.
+
+        Voxels that the sample's surface runs through, a label that only one image shows, artefacts:
+        near them the local regression would be theirs.
+
+        Parameters
+        ----------
+        moved_um : (v, 3) float64
+            Where a map that is right to about a voxel carries `points_um`.
+
+        Raises
+        ------
+        RefineError
+            If the images hardly overlap.
+        """
+        found = copy(self)
+        for _ in range(_UNLIKE_ROUNDS):
+            residual = found.at(moved_um).residual.reshape(self.counts.shape)
+            known = np.isfinite(residual)
+            near = _Window(known.astype(np.float64), _UNLIKE_SIGMA)
+            smooth = near.mean(np.where(known, residual, 0.0))
+            typical = _SIGMA_OF_MEDIAN * float(np.median(np.abs(smooth[known])))
+            differs = known & (np.abs(smooth) > _UNLIKE_BEYOND * typical)
+            counts = found.counts & ~differs
+            if not differs.any() or counts.sum() < (1 - _MOST_UNLIKE) * self.counts.sum():
+                break
+            if (known & ~differs).sum() < _FEWEST_VOXELS:
+                break
+            found.counts = counts
+            found._fixed = np.where(counts, self._fixed, 0.0)
+        return found
 
     def _by_cell(
         self,
@@ -188,7 +229,6 @@ class ImageEvidence:
         trusted: FloatArray,
         residual: FloatArray,
         change: FloatArray,
-        misfit: FloatArray,
         deviation: FloatArray,
     ) -> Evidence:
         d, n = self.dimensions, self.n_cells
@@ -215,7 +255,7 @@ class ImageEvidence:
             score[kept],
             np.flatnonzero(kept),
             self.voxel_cells,
-            misfit,
+            np.where(weight > 0, residual, np.nan).ravel(),
             deviation,
         )
 

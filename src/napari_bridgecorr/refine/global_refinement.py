@@ -20,6 +20,7 @@ from .cross_check import (
     LEAST_MATCH,
     MEANING,
     CrossCheck,
+    PointMap,
     cross_check,
     image_match,
 )
@@ -162,6 +163,7 @@ def refine_globally(
         pairs = None
     from_landmarks = refit is not None and pairs is not None and len(pairs) >= FEWEST_LANDMARKS
     images = ImageEvidence(fixed, moving, dimensions)
+    images = images.without_what_differs(start.map(images.points_um))
     if model != "auto":
         return _by_engine(images, fixed, moving[0], start, pairs, refit, model, seed, watch)
     first = images.at(start.map(images.points_um))
@@ -187,7 +189,7 @@ def refine_globally(
     found, cancelled = _best(images, start, pairs, from_landmarks, watch)
     if found is None:
         raise Cancelled
-    spline = as_spline(found.map, images, pairs)
+    spline = as_spline(_part_way(start, found, check.share), images, pairs)
     return _judged(images, start, spline, pairs, "auto", check, cancelled)
 
 
@@ -293,6 +295,17 @@ def _best(
         return (latest[-1] if latest else None), True
 
 
+def _part_way(start: Transform, found: SoftMap, share: float) -> PointMap:
+    if share == 1:
+        return found.map
+
+    def part(points_um: FloatArray) -> FloatArray:
+        begin = start.map(points_um)
+        return begin + share * (found.map(points_um) - begin)
+
+    return part
+
+
 def _kept(why: str) -> str:
     return f"the map is kept as it was: {why}"
 
@@ -303,9 +316,10 @@ def _praise(check: CrossCheck) -> str:
             f"refined: image parts that were left out agree better afterwards ({check.gain:.1f} "
             f"standard errors)"
         )
+    far = "" if check.share == 1 else f" by {100 * check.share:.0f} % of what the images ask for"
     return (
-        f"refined: landmarks that were left out are predicted to {check.after_rms_um:.3g} um RMS, "
-        f"before to {check.before_rms_um:.3g} um"
+        f"refined{far}: landmarks that were left out are predicted to {check.after_rms_um:.3g} um "
+        f"RMS, before to {check.before_rms_um:.3g} um"
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 
@@ -24,6 +24,7 @@ _LENGTH = 1.5
 _TYPICAL_CLICK = 1 / 3
 _STRENGTHS = (0.004, 0.015, 0.05, 0.15)
 _CLICKS = (0.2, 0.6, 1.2, 2.4)
+_MOST_RIGHT_SIDES = 1500
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +131,8 @@ class Posterior:
         affine = np.linalg.solve(normal, design.T @ solved[:, 0])
         weights = solved[:, 0] - solved[:, 1:] @ affine
         self._affine, self._weights = affine.reshape(-1, d), weights.reshape(n, d)
+        self._factor, self._design, self._solved = factor, design, solved[:, 1:]
+        self._normal = normal
         log_determinant = 2 * float(np.sum(np.log(np.diag(factor[0]))))
         self.log_likelihood = -0.5 * (
             log_determinant + float(np.linalg.slogdet(normal)[1]) + float(values @ weights)
@@ -143,6 +146,30 @@ class Posterior:
             part = slice(start, start + block)
             out[part] += self.prior.covariance(points_um[part], self._points) @ self._weights
         return np.asarray(out)
+
+    def covariance(self, points_um: FloatArray) -> FloatArray:
+        """(m, d, d) covariance of the map's error at (m, d) points, given what was measured.
+
+        That of universal kriging (Rasmussen & Williams 2006, eq. 2.42): what the measurements leave
+        open of the field, and of the affine part.
+        """
+        d = self._affine.shape[1]
+        out = np.empty((len(points_um), d, d))
+        block = max(1, _MOST_RIGHT_SIDES // d)
+        for start in range(0, len(points_um), block):
+            part = points_um[start : start + block]
+            m = len(part)
+            cross = np.kron(self.prior.covariance(self._points, part), np.eye(d))
+            half = solve_triangular(self._factor[0], cross, lower=True, check_finite=False)
+            half = half.reshape(-1, m, d)
+            open_trend = np.kron(self.prior.trend(part), np.eye(d)) - cross.T @ self._solved
+            affine = np.linalg.solve(self._normal, open_trend.T).T.reshape(m, d, -1)
+            out[start : start + m] = (
+                self.prior.strength_um**2 * np.eye(d)
+                - np.einsum("kmi,kmj->mij", half, half)
+                + np.einsum("mik,mjk->mij", open_trend.reshape(m, d, -1), affine)
+            )
+        return out
 
 
 def landmark_measurements(

@@ -91,3 +91,23 @@ def test_the_sample_s_dark_surroundings_do_not_count() -> None:
     assert images.counts[6:].all()
     mask = np.ones(array.shape, dtype=np.bool_)
     assert ImageEvidence(WorkingImage(array, fixed.grid, mask), moving).counts.all()
+
+
+def test_what_only_one_image_shows_is_left_out() -> None:
+    fixed, moving = pair(-3.0, noise=4.0)
+    array = fixed.array.copy()
+    array[0] -= 200.0  # the surface of the sample, which runs through the outermost voxels
+    array[6:9, 4:7, 12:15] += 300.0  # a label
+    images = ImageEvidence(WorkingImage(array, fixed.grid), moving)
+    off = images.points_um + np.array([1.5, -2.0, 1.0])
+    rest = images.without_what_differs(off)
+    assert images.counts.all()
+    assert not rest.counts[0, 2:-2, 2:-2].any()
+    assert not rest.counts[7, 5, 13]
+    # little of what a map that is a third of a voxel off leaves
+    assert rest.counts[3:].mean() > 0.85
+    seen = rest.at(off)
+    asked = np.linalg.solve(seen.information.sum(axis=0), seen.score.sum(axis=0))
+    assert np.abs(asked - (images.points_um - off)[0]).max() < 0.4
+    clean = ImageEvidence(fixed, moving)
+    assert clean.without_what_differs(off).counts.mean() > 0.97
