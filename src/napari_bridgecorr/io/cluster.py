@@ -10,11 +10,13 @@ import contextlib
 import logging
 import multiprocessing
 import os
+import socket
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..errors import BridgecorrError, WriteError, one_line
 from ..versions import library_versions
@@ -28,7 +30,10 @@ _IN_WORKERS = dict.fromkeys(
     ("NUMBA_NUM_THREADS", "DASK_NUM_WORKERS", "ZARR_THREADING__MAX_WORKERS"), "1"
 )
 _SECONDS_TO_CONNECT = 60
+# to a scheduler that runs already: a wrong address is told soon
+_SECONDS_TO_ANSWER = 8
 _SECONDS_TO_END = 60
+_LONGEST_GREETING = 2**20
 # tasks beyond those that run, so that no worker waits for the next one
 _AHEAD = 1
 
@@ -99,11 +104,14 @@ class Cluster:
 
     def _result(self, future: Any) -> Any:
         from distributed import KilledWorker
+        from distributed.comm import CommClosedError
 
         try:
             return future.result()
         except BridgecorrError:
             raise
+        except CommClosedError as error:
+            raise self._lost() from error
         except KilledWorker as error:
             raise WriteError(
                 self._path,
@@ -215,8 +223,9 @@ def _is_starting() -> bool:
 def _running(address: str, path: Path) -> Iterator[Any]:
     from distributed import Client
 
+    _check_address(address, path)
     try:
-        client = Client(address, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
+        client = Client(address, timeout=_SECONDS_TO_ANSWER, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise WriteError(
             path,
@@ -228,6 +237,42 @@ def _running(address: str, path: Path) -> Iterator[Any]:
     finally:
         with contextlib.suppress(OSError, TimeoutError):
             client.close(timeout=10)
+
+
+def _check_address(address: str, path: Path) -> None:
+    """Find out at once what distributed tries for long, or ends in pages about."""
+    from distributed.security import Security
+
+    try:
+        parts = urlsplit(address if "://" in address else f"tcp://{address}")
+        host, port = parts.hostname, parts.port
+    except ValueError:  # a port that is no number
+        host = port = None
+    if host is None or port is None or parts.scheme not in ("tcp", "tls"):
+        raise WriteError(
+            path, f"{address!r} is no scheduler's address", "write it as tcp://node1:8786"
+        )
+    encrypted = Security().get_connection_args("client").get("ssl_context")
+    if parts.scheme == "tls" and encrypted is None:
+        raise WriteError(
+            path,
+            f"{address} needs certificates, and dask's configuration names none",
+            "set distributed.comm.tls in it, or give a tcp:// address",
+        )
+    try:
+        with socket.create_connection((host, port), timeout=_SECONDS_TO_ANSWER) as connection:
+            # distributed would wait for ever where something else listens. A scheduler greets
+            # first: the length of what it says, then that
+            if parts.scheme == "tcp":
+                greeting = connection.recv(8, socket.MSG_WAITALL)
+                if len(greeting) < 8 or int.from_bytes(greeting, "little") > _LONGEST_GREETING:
+                    raise ConnectionError("another program listens there")
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that no computer can have
+        raise WriteError(
+            path,
+            f"no scheduler answers at {address} ({one_line(error)})",
+            "check the address, or give --workers N instead",
+        ) from error
 
 
 def _check_workers(client: Any, address: str, path: Path, shared: Path) -> None:
@@ -267,10 +312,15 @@ def _seen_by_worker(folder: str) -> tuple[dict[str, str], bool]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the pages that distributed logs when a process dies: errors are told by us."""
-    logger = logging.getLogger("distributed")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    # it sets levels of its own when it is imported
+    import distributed  # noqa: F401
+
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

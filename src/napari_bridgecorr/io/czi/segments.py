@@ -51,7 +51,7 @@ class CziFile:
     def of(cls, path: Path) -> CziFile:
         """The file as it is now."""
         status = path.stat()
-        return cls(str(path), status.st_size, status.st_mtime_ns)
+        return cls(os.path.abspath(path), status.st_size, status.st_mtime_ns)  # noqa: PTH100 - for workers elsewhere
 
     def require_unchanged(self) -> None:
         """Raise ReadError where the file is not what it was."""

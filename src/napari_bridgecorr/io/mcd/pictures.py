@@ -7,6 +7,7 @@ head is read when the file is opened, its pixels when they are asked for.
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -182,7 +183,7 @@ def find_picture(path: Path, name: str, start: int, stop: int) -> Picture:
     most = _LARGEST_RATIO if n_bytes <= _LARGE_BYTES else _LARGEST_RATIO_OF_LARGE
     if n_bytes > min(_LARGEST_BYTES, most * (stop - begin)):
         raise PictureError(f"it claims {width} x {height} pixels in {stop - begin} bytes")
-    return Picture(str(path), name, begin, stop, mode, (height, width))
+    return Picture(os.path.abspath(path), name, begin, stop, mode, (height, width))  # noqa: PTH100 - for workers elsewhere
 
 
 def _picture_offset(head: bytes) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -67,7 +68,7 @@ class ImcTextReader:
                 marks = mark_lines(file)
                 if marks[-1][0] == 0:
                     raise ValueError("it holds no pixels")
-                table = TextPixels(str(path), marks[-1][0], n_channels, marks)
+                table = TextPixels(os.path.abspath(path), marks[-1][0], n_channels, marks)  # noqa: PTH100 - for workers elsewhere
                 size = _size(table, last_position(file, marks))
         except (OSError, ValueError) as error:
             raise ReadError(

@@ -5,6 +5,7 @@ nibabel states no types, so that headers go by `Any` here; `header` says what th
 
 from __future__ import annotations
 
+import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,7 @@ class StoredVoxels:
         self._path = path
         self.sizes = sizes
         self.dtype = dtype
-        self._spec = (str(data_path), (sizes, dtype, offset, 1.0, 0.0))
+        self._spec = (os.path.abspath(data_path), (sizes, dtype, offset, 1.0, 0.0))  # noqa: PTH100 - for workers elsewhere
         self._proxy: ArrayProxy | None = None
 
     def __getstate__(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import pickle
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -11,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 import numpy as np
 
-from ...errors import WriteError, one_line
+from ...errors import BridgecorrError, WriteError, one_line
 from .. import decoded
 from ..long_run import LongRun
 from ..unfinished import Unfinished
@@ -76,26 +77,35 @@ def run_pieces(
         return
     from ..cluster import cluster
 
-    recipe, digest = _write_recipe(jobs, path, unfinished.root)
+    # workers have working folders of their own
+    shared = Path(os.path.abspath(unfinished.root))  # noqa: PTH100 - links stay
+    recipe, digest = _write_recipe(jobs, path, shared)
     try:
-        with cluster(run, path, unfinished.root) as workers:
-            yield lambda pieces: _on_cluster(workers, recipe, digest, pieces)
+        with cluster(run, path, shared) as workers:
+            yield lambda pieces: _on_cluster(workers, recipe, digest, unfinished.root, pieces)
     finally:
         recipe.unlink(missing_ok=True)
 
 
-def _on_cluster(workers: Cluster, recipe: Path, digest: str, pieces: Sequence[Piece]) -> Finished:
+def _on_cluster(
+    workers: Cluster, recipe: Path, digest: str, root: Path, pieces: Sequence[Piece]
+) -> Finished:
     tasks = [(str(recipe), digest, p.job, p.stage, p.region) for p in pieces]
     finished = workers.run(run_by_recipe, tasks)
     try:
         for number, files in finished:
-            yield pieces[number], [Path(name) for name in files]
+            yield pieces[number], [root / name for name in files]
     finally:
         finished.close()
 
 
 def run_by_recipe(recipe: str, digest: str, job: int, stage: int, region: int) -> list[str]:
     """What a worker does: one piece of the jobs in a file that :func:`_write_recipe` wrote.
+
+    Returns
+    -------
+    list of str
+        The files that it wrote, relative to the recipe's folder.
 
     Raises
     ------
@@ -110,17 +120,36 @@ def run_by_recipe(recipe: str, digest: str, job: int, stage: int, region: int) -
         jobs = pickle.loads(content)
         _RECIPES.clear()
         _RECIPES[digest] = jobs
-    with decoded.kept(WORKER_CACHE_BYTES):
-        return [str(file) for file in jobs[job].run(stage, region)]
+    try:
+        with decoded.kept(WORKER_CACHE_BYTES):
+            files = jobs[job].run(stage, region)
+    except BridgecorrError as error:
+        # what libraries raised before it cannot always travel, and would keep it here
+        error.__context__ = None
+        raise error from None
+    folder = Path(recipe).parent
+    return [file.relative_to(folder).as_posix() for file in files]
 
 
 _RECIPES: dict[str, list[PyramidJob]] = {}
 
 
+class _RecipePickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Writes paths in full: the readers' and the output's are often relative to a working folder
+    that workers do not share."""
+
+    def reducer_override(self, thing: Any) -> Any:
+        if isinstance(thing, Path) and not thing.is_absolute():
+            return Path, (os.path.abspath(thing),)  # noqa: PTH100 - links stay
+        return super().reducer_override(thing)
+
+
 def _write_recipe(jobs: Sequence[PyramidJob], path: Path, folder: Path) -> tuple[Path, str]:
     """The jobs in a file for the workers, and its checksum."""
     try:
-        content = cloudpickle.dumps(list(jobs))
+        stream = io.BytesIO()
+        _RecipePickler(stream).dump(list(jobs))
+        content = stream.getvalue()
     except (TypeError, ValueError, AttributeError, pickle.PicklingError) as error:
         raise WriteError(
             path,

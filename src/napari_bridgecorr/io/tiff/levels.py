@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -189,7 +190,7 @@ def level_of_pages(
         if len(counts) == 0 and decoder.stored_dtype is not None and len(directory.offsets) == 1:
             counts = (decoder.plane_bytes,)  # the standard's readers take it so
         if path not in sizes:
-            sizes[path], names[path] = path.stat().st_size, str(path)
+            sizes[path], names[path] = path.stat().st_size, os.path.abspath(path)  # noqa: PTH100 - for workers elsewhere
         plane = decoder.plane(names[path], directory.offsets, counts, directory.tables)
         n_left_out += decoder.require_whole(plane, number, sizes[path])
         planes[number] = index, plane
