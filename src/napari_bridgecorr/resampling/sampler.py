@@ -23,6 +23,7 @@ from ..transform import Affine, Transform
 from ..voxel_source import in_memory
 from .interpolation import interpolate, interpolate_rows
 from .kernels import accumulate
+from .midpoints import enough_samples, midpoints
 
 if TYPE_CHECKING:
     from .overlap import OverlapMean
@@ -40,9 +41,6 @@ _CHUNKS = 64
 # the box round a block is found from its corner lattice; a map bends between lattice points
 _LATTICE = 5
 _MARGIN = 2
-# averaging: samples per moving voxel and axis until a voxel has 8, then one is enough
-_SAMPLES_PER_VOXEL = 2.0
-_PLENTY = 8
 # a fixed voxel of more than so many moving voxels is averaged by `interpolation="auto"`
 _AVERAGE_FROM_VOLUME_RATIO = 2.0
 
@@ -145,7 +143,7 @@ class PullSampler:
         self._stepped = np.zeros(3, np.bool_)
         if interpolation == "mean":
             steps = self._steps_in_moving_voxels()
-            self.samples = samples or _enough_samples(steps)
+            self.samples = samples or enough_samples(steps)
             # along an axis on which the moving voxel is the larger one, the mean interpolates
             self._stepped = np.abs(steps).sum(axis=1) > 1 - 1e-6
         self.dtype = np.dtype(np.float32 if np.can_cast(moving.dtype, np.float32) else np.float64)
@@ -315,9 +313,9 @@ class PullSampler:
     ) -> FloatArray:
         """Moving indices (n, 3) of one brick's samples."""
         mz, my, mx = self.samples
-        z = _midpoints(first[0], last[0], mz)[:, planes.start : planes.stop].ravel()
-        y = _midpoints(first[1], last[1], my).ravel()
-        x = _midpoints(first[2], last[2], mx).ravel()
+        z = midpoints(first[0], last[0], mz)[:, planes.start : planes.stop].ravel()
+        y = midpoints(first[1], last[1], my).ravel()
+        x = midpoints(first[2], last[2], mx).ravel()
         return self._moving_index(z, y, x)
 
     def _moving_index(self, z: FloatArray, y: FloatArray, x: FloatArray) -> FloatArray:
@@ -408,24 +406,6 @@ class PullSampler:
         linear = jacobian[known] if known.any() else np.eye(3)[None]
         steps = self._to_moving_index[:3, :3] @ linear @ self.grid.index_to_world[:3, :3]
         return np.asarray(steps[int(np.argmax(np.abs(np.linalg.det(steps))))])
-
-
-def _enough_samples(steps: FloatArray) -> Triple:
-    """Samples (z, y, x) per fixed voxel that meet every moving voxel in it."""
-    longest = np.abs(steps).max(axis=0)
-    dense = _SAMPLES_PER_VOXEL * longest
-    # where so many samples divide the voxel evenly, each moving voxel gets its exact weight
-    even = (abs(dense - np.round(dense)) < 1e-6) & (longest <= _PLENTY)
-    wanted = np.where(even, np.round(dense), np.minimum(dense, _PLENTY))
-    n = np.ceil(np.maximum(longest, wanted) - 1e-6)
-    z, y, x = (max(2, int(v)) for v in n)
-    return z, y, x
-
-
-def _midpoints(start: int, stop: int, samples: int) -> FloatArray:
-    """(voxels, samples) positions of the samples along one axis, as fractional indices."""
-    offsets = (np.arange(samples) + 0.5) / samples - 0.5
-    return np.asarray(np.arange(start, stop)[:, None] + offsets)
 
 
 def _bricks(
