@@ -200,8 +200,8 @@ def find_start(
     is_flat = fixed.grid.shape[0] == 1
     if is_flat != (moving.grid.shape[0] == 1):
         raise RefineError(
-            "one image is flat and the other is a volume: a section is placed in a volume by its "
-            "own search"
+            "one image is flat and the other is a volume: place the section in the volume first, "
+            "with `bridgecorr place-section`"
         )
     plan = _FLAT if is_flat else _SOLID
     pyramid = structure_pyramids(
