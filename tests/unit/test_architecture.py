@@ -29,6 +29,7 @@ ONE_FILE_EACH = (
     "h5py",
     "distributed",
     "threadpoolctl",
+    "torch",
 )
 WINDOW = ("napari", "qtpy", "magicgui", "superqt", "PyQt5", "PyQt6", "PySide2", "PySide6")
 MOST_LINES = 450

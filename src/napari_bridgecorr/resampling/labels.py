@@ -88,6 +88,7 @@ class LabelSampler:
         self.channels = usual.channels
         self._fine = sampler(_divided(grid, self.samples), "nearest")
         self.map_error_voxels = self._fine.map_error_voxels
+        self.device = self._fine.device
 
     def block(self, time: int, start: Sequence[int], stop: Sequence[int]) -> Block:
         """Numbers over ``start <= index < stop``, however blocks are cut."""

@@ -50,7 +50,8 @@ def resample(
         Which to take; all by default.
     tolerance_voxels : float
         See :class:`PullSampler`; the bound that was reached is in the result's metadata as
-        ``map_error_voxels``.
+        ``map_error_voxels``. On a graphics card (see :mod:`.graphics`), which ``device`` then
+        names, nothing is approximated.
 
     Returns
     -------
@@ -95,6 +96,7 @@ def resample(
         dtype=sampler.dtype,
         meta=np.empty((0,) * 5, sampler.dtype),
     )
+    device = {"device": sampler.device} if sampler.device else {}
     axes = "".join(a for a in "tczyx" if a in moving.source.axes or a == "z")
     return SpatialImage(
         levels=(data,),
@@ -106,6 +108,7 @@ def resample(
             "interpolation": sampler.interpolation,
             "samples": list(sampler.samples),
             "map_error_voxels": sampler.map_error_voxels,
+            **device,
         },
     )
 

@@ -21,6 +21,7 @@ from ..geometry import Grid
 from ..image import SpatialImage
 from ..transform import Affine, Transform
 from ..voxel_source import in_memory
+from .graphics import on_graphics
 from .interpolation import interpolate, interpolate_rows
 from .kernels import accumulate
 from .midpoints import enough_samples, midpoints
@@ -130,15 +131,17 @@ class PullSampler:
         self._moving = moving
         self._transform = transform
         self._to_moving_index = moving.grid.world_to_index
-        quick = transform.lattice_map(grid.index_to_world, self._to_moving_index)
-        self._quick = quick.planned(grid.shape, tolerance_voxels) if quick else None
-        self.map_error_voxels = self._quick.error_bound_voxels if self._quick else 0.0
         if interpolation == "auto" and moving.is_labels:
             interpolation = "nearest"
         if interpolation == "auto":
             ratio = abs(float(np.linalg.det(self._steps_in_moving_voxels())))
             interpolation = "mean" if ratio > _AVERAGE_FROM_VOLUME_RATIO else "linear"
         self.interpolation = interpolation
+        self._graphics = on_graphics(transform, grid, moving.grid, interpolation)
+        quick = transform.lattice_map(grid.index_to_world, self._to_moving_index)
+        exact = 0.0 if self._graphics else tolerance_voxels
+        self._quick = quick.planned(grid.shape, exact) if quick else None
+        self.map_error_voxels = self._quick.error_bound_voxels if self._quick else 0.0
         self.samples: Triple = (1, 1, 1)
         self._stepped = np.zeros(3, np.bool_)
         if interpolation == "mean":
@@ -148,6 +151,11 @@ class PullSampler:
             self._stepped = np.abs(steps).sum(axis=1) > 1 - 1e-6
         self.dtype = np.dtype(np.float32 if np.can_cast(moving.dtype, np.float32) else np.float64)
         self._overlap = self._exact_mean() if interpolation == "mean" else None
+
+    @property
+    def device(self) -> str:
+        """Torch's name of the device that interpolates; "" where the processor does."""
+        return self._graphics.device if self._graphics else ""
 
     @property
     def is_exact(self) -> bool:
@@ -237,13 +245,17 @@ class PullSampler:
             box = np.array([np.maximum(box[0] - around, 0), np.minimum(box[1] + around, size)])
             region, holes = coefficients(self._read(time, box))
         else:
-            whole = self._whole(time)
+            # a graphics card has no room for all of an image
+            whole = None if self._graphics else self._whole(time)
             if whole is not None:
                 box = np.array([np.zeros(3, np.int64), size])
             region = self._read(time, box) if whole is None else whole
         shape = tuple(b - a for a, b in zip(start, stop, strict=True))
         values = np.empty((len(self.channels), *shape), self.dtype)
         z, y, x = (np.arange(a, b, dtype=np.float64) for a, b in zip(start, stop, strict=True))
+        if self._graphics is not None:
+            lost = self._graphics.interpolate((z, y, x), order, region, box[0], size, values)
+            return None if lost else values
         if self._quick is not None:
             missed = np.zeros(z.size * y.size, np.int64)
             arguments: tuple[Any, ...] = (

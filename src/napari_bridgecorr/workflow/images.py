@@ -15,7 +15,7 @@ from ..progress import Progress
 from ..resampling import LABEL_INTERPOLATIONS, TOLERANCE_VOXELS, resample
 from ..resampling.same_dtype import with_dtype
 from ..transform import Transform
-from .work import grid_state, image_state, transform_state, with_work
+from .work import device_state, grid_state, image_state, transform_state, with_work
 
 DTYPES = ("float", "same")
 
@@ -163,6 +163,7 @@ def warp(
                 "the transform": transform_state(transform),
                 "the grid": grid_state(grid),
                 "options": {**options, "dtype": dtype, "outside": outside},
+                **device_state(),
             },
         )
     write_image(result, out, progress, run)

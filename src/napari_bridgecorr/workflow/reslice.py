@@ -15,7 +15,7 @@ from ..io.writers import check_image_path, write_image
 from ..progress import Progress
 from ..resampling import reslice, reslice_slabs
 from ..session import ImageRef, Output, Session, fingerprint
-from .work import image_state, with_work
+from .work import device_state, image_state, with_work
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,7 @@ def reslice_to_file(
                 "the image": image_state(image),
                 "the plane": plane.to_dict(),
                 "options": asdict(options or ResliceOptions()),
+                **device_state(),
             },
         )
     write_image(result, out, progress, run)

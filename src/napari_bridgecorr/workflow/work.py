@@ -13,6 +13,7 @@ from ..errors import ReadError, one_line
 from ..geometry import Grid
 from ..image import SpatialImage
 from ..io.long_run import LongRun
+from ..resampling.graphics import chosen_device
 from ..transform import Transform
 
 
@@ -71,6 +72,12 @@ def file_state(path: Path) -> dict[str, Any]:
 def grid_state(grid: Grid) -> dict[str, Any]:
     """Shape and place."""
     return {"shape": list(grid.shape), "index_to_world": grid.index_to_world.tolist()}
+
+
+def device_state() -> dict[str, Any]:
+    """The graphics device that interpolates, where there is one: its last digits are its own."""
+    device = chosen_device()
+    return {"the graphics device": device} if device else {}
 
 
 def transform_state(transform: Transform) -> str:
