@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 pytest.importorskip("napari")
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog, QWidget
 
@@ -260,6 +260,12 @@ def test_a_refinement_and_a_second_viewer_beside_it(
     assert not row.buttons["refined"].isEnabled()
     layer.data = before
     qtbot.waitUntil(row.buttons["refined"].isChecked, timeout=10_000)
+    # shown another way nothing has moved
+    shown = first.images.upright
+    for _ in range(2):
+        QTest.mouseClick(shown, LEFT, pos=QPoint(9, shown.height() // 2))
+        qtbot.wait(100)
+        assert session.image_map() is not None
     _click(row.buttons["fit"])
     assert session.image_map() is None
     assert session.current_fit() is not None

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from .viewer_session import ViewerSession
 
 _MODELS = (
-    ("turned, stretched and bent", "elastic"),
-    ("turned and stretched (affine)", "affine"),
-    ("turned and shifted (rigid)", "rigid"),
+    ("bent (elastic)", "elastic"),
+    ("stretched (affine)", "affine"),
+    ("only turned and shifted", "rigid"),
 )
 _EXPLAINED = (
     "Tries all rotations and places, needs no landmarks, and says how sure it is. Landmarks that "

@@ -10,14 +10,12 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QH
 
 from ..fitting import MODELS, FitOptions
 from .fit_extras import FitExtras, MoreButton
-from .panel_parts import Step, muted, primary, wrapped
+from .panel_parts import ACCENT, AMBER, Step, muted, primary, wrapped
 from .summary import MODEL_NAMES, NOT_ACCURACY, summarise
 
 if TYPE_CHECKING:
     from .lifeline import Lifeline
     from .viewer_session import ViewerSession
-
-_AMBER = "#ebb43c"
 
 
 class FitStep(Step):
@@ -118,10 +116,10 @@ class FitStep(Step):
         said = summarise(session.landmarks, session.options, session.fit, session.fit_error)
         lines = [f'<span style="font-size:13px; font-weight:600">{escape(said.headline)}</span>']
         if said.details:
-            lines.append(f'<span style="color:#b8b8c0">{escape(" · ".join(said.details))}</span>')
-        lines += [f'<span style="color:{_AMBER}">⚠ {escape(w)}</span>' for w in said.warnings]
+            lines.append(f'<span style="font-size:11px">{escape(" · ".join(said.details))}</span>')
+        lines += [f'<span style="color:{AMBER}">⚠ {escape(w)}</span>' for w in said.warnings]
         if said.next_step:
-            lines.append(f'<span style="color:#7fd6ee">→ {escape(said.next_step)}</span>')
+            lines.append(f'<span style="color:{ACCENT}">→ {escape(said.next_step)}</span>')
         self.summary.setText("<br>".join(lines))
         self.caution.setVisible(session.fit is not None)
 

@@ -24,9 +24,13 @@ from ..workflow.refine import (
     start_of_fit,
 )
 from ..workflow.tables import transform_error
+from .frames import same_place
 
 Kind = Literal["aligned", "placed", "refined"]
 ChannelChoice = str | int | None
+
+# a point that went through a layer comes back rounded
+_SAME_PLACE_UM = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +62,7 @@ class Inputs:
         return (
             _is_same(fixed, self.fixed)
             and _is_same(moving, self.moving)
-            and (self.landmarks is None or used_pairs(landmarks) == self.landmarks)
+            and (self.landmarks is None or _are_same(used_pairs(landmarks), self.landmarks))
             and (self.options is None or options == self.options)
         )
 
@@ -343,9 +347,24 @@ def _is_same(now: SpatialImage | None, then: SpatialImage) -> bool:
         now is not None
         and now.name == then.name
         and now.source == then.source
-        and now.grid == then.grid
+        and now.grid.shape == then.grid.shape
+        and same_place(now.grid.index_to_world, then.grid.index_to_world)
         and len(now.channels) == len(then.channels)
     )
+
+
+def _are_same(now: tuple[Landmark, ...], then: tuple[Landmark, ...]) -> bool:
+    """Whether pairs are where they were; shown upright they come back rounded."""
+    return len(now) == len(then) and all(
+        a.id == b.id
+        and a.weight == b.weight
+        and np.allclose(_ends(a), _ends(b), rtol=0, atol=_SAME_PLACE_UM)
+        for a, b in zip(now, then, strict=True)
+    )
+
+
+def _ends(landmark: Landmark) -> tuple[float, ...]:
+    return (*(landmark.fixed_um or ()), *(landmark.moving_um or ()))
 
 
 def _length(um: float) -> str:

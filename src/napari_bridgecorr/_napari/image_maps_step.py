@@ -40,7 +40,7 @@ class ImageMapsStep(Step):
         self.refine, self.find = RefineMap(session), FindMap(session)
         self.place = PlaceMap(session)
         self.methods: tuple[ImageMethod, ...] = (self.refine, self.find, self.place)
-        self.hint = muted("Optional: the images themselves improve the map, or find one.")
+        self.hint = muted("Optional. The images improve the map, or find one.")
         self.body.addWidget(self.hint)
         row = QHBoxLayout()
         row.setSpacing(2)

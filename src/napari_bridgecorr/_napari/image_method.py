@@ -18,7 +18,7 @@ from .image_maps import Inputs, Outcome
 from .landmark_layers import SIDES
 from .landmark_moves import time_shown
 from .layers import image_of_layer
-from .panel_parts import LayerChooser, muted, primary, wrapped
+from .panel_parts import ACCENT, AMBER, GREEN, LayerChooser, muted, primary, wrapped
 from .summary import for_the_window
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from ..progress import Progress
     from .viewer_session import ViewerSession
-
-AMBER, GREEN = "#ebb43c", "#54be78"
 
 
 class ImageMethod(QWidget):
@@ -123,7 +121,7 @@ class ImageMethod(QWidget):
         lines += [f"<div>{escape(in_window(line))}</div>" for line in outcome.details]
         if outcome.next_step:
             lines.append(
-                f'<div style="color:#2b9fc0">→ {escape(in_window(outcome.next_step))}</div>'
+                f'<div style="color:{ACCENT}">→ {escape(in_window(outcome.next_step))}</div>'
             )
         self.result.setText("".join(lines))
         self.result.show()

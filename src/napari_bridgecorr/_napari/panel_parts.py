@@ -22,7 +22,8 @@ from qtpy.QtWidgets import (
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-_ACCENT = "#29d3ff"
+# of middle lightness: readable on dark and on light themes
+ACCENT, AMBER, GREEN = "#1b9fc6", "#c98512", "#2f9e57"
 _BAR_STEPS = 1000
 
 
@@ -32,7 +33,7 @@ class Step(QFrame):
     def __init__(self, number: int, title: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         heading = QLabel(
-            f'<span style="color:{_ACCENT}; font-weight:700">{number}</span>'
+            f'<span style="color:{ACCENT}; font-weight:700">{number}</span>'
             f'&nbsp;&nbsp;<span style="font-weight:600">{title}</span>'
         )
         heading.setStyleSheet("font-size: 13px; padding: 0px;")
@@ -51,10 +52,10 @@ class Step(QFrame):
 
 
 def muted(text: str = "") -> QLabel:
-    """A small grey line that wraps."""
+    """A small line that wraps, in the theme's own colour."""
     label = QLabel(text)
     label.setWordWrap(True)
-    label.setStyleSheet("color: rgba(190, 190, 198, 200); font-size: 11px; padding: 0px;")
+    label.setStyleSheet("font-size: 11px; padding: 0px;")
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     return label
 
@@ -87,8 +88,8 @@ def primary(text: str, tip: str, *, name: str = "") -> QPushButton:
         "QPushButton { background-color: #13708c; color: white; font-weight: 600; padding: 6px; }"
         "QPushButton:hover { background-color: #1a8bad; }"
         "QPushButton:pressed { background-color: #0e566c; }"
-        "QPushButton:disabled { background-color: rgba(80, 90, 100, 120);"
-        " color: rgba(200, 200, 200, 110); border: none; }"
+        "QPushButton:disabled { background-color: rgba(127, 127, 127, 60);"
+        " color: rgba(127, 127, 127, 230); border: none; }"
     )
     return made
 
@@ -206,7 +207,8 @@ class Message(QLabel):
 
     def _show(self, text: str, colour: str) -> None:
         self.setStyleSheet(
-            f"border-left: 3px solid {colour}; padding: 4px 8px; background: rgba(0, 0, 0, 50);"
+            f"border-left: 3px solid {colour}; padding: 4px 8px;"
+            " background: rgba(127, 127, 127, 40);"
         )
         self.setText(text)
         self.show()

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QSpinBox
+from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QSizePolicy, QSpinBox
 
 from ..errors import BridgecorrError
 from ..fitting.sections import SectionFitOptions
@@ -86,6 +86,8 @@ class PlaceMap(ImageMethod):
         self.thickness.setSuffix(" µm")
         self.thickness.setSpecialValueText("not known")
         self.thickness.setToolTip("Of the section: the volume is averaged over it")
+        for spin in (self.number, self.reach, self.thickness):
+            spin.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.form.addRow("Thickness", self.thickness)
         self.freedom = narrow_box(
             "bridgecorr_place_freedom", "How the section may differ from the volume's slice"

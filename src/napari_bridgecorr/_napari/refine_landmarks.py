@@ -271,7 +271,7 @@ class RefineLandmarks(QWidget):
             self._session.read_now()
         headline, reasons = in_words(result)
         lines = [f'<span style="font-weight:600">{escape(headline)}</span>']
-        lines += [f'<span style="color:#b8b8c0">{escape(reason)}</span>' for reason in reasons]
+        lines += [f'<span style="font-size:11px">{escape(reason)}</span>' for reason in reasons]
         self.result.setText("<br>".join(lines))
         self.result.setToolTip(one_by_one(result))
         self.result.show()
