@@ -1,12 +1,14 @@
-"""Make the README's picture from the demonstration's files, and that of the File panel.
+"""Make the README's picture from the demonstration's files, and those of the panels.
 
 bridgecorr demo bridgecorr-demo && python docs/make_pictures.py bridgecorr-demo
 tools/with_display python docs/make_pictures.py --file-panel FILE
+tools/with_display python docs/make_pictures.py --register-panel  # some minutes: it refines
 """
 
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +103,46 @@ def draw_file_panel(file: Path) -> None:
     viewer.close()
 
 
+def draw_register_panel() -> None:
+    """Draw `docs/images/register_panel.png`: the small phantom fitted, refined and warped."""
+    import napari
+    from qtpy.QtTest import QTest
+    from qtpy.QtWidgets import QApplication, QScrollArea
+
+    from napari_bridgecorr.phantom import PhantomOptions
+    from napari_bridgecorr.workflow.demo import write_phantom
+
+    viewer = napari.Viewer()
+    viewer.window.resize(1400, 1090)
+    with tempfile.TemporaryDirectory() as folder:
+        files = write_phantom(Path(folder), PhantomOptions.sample()).files
+        for key in ("mri", "two_photon", "landmarks"):
+            viewer.open(files[key], plugin="napari-bridgecorr")
+        _, panel = viewer.window.add_plugin_dock_widget("napari-bridgecorr", "Register")
+        maps, results = panel.image_maps, panel.results
+        while not results.warp.isEnabled():
+            QTest.qWait(50)
+        panel.images.upright.setChecked(True)
+        maps.folds[0].setChecked(True)
+        maps.refine.action.click()
+        while maps.jobs.is_busy:
+            QTest.qWait(50)
+        results.warp.click()
+        while not results.warp.isEnabled():
+            QTest.qWait(50)
+        panel.landmarks.view_buttons["both"].click()
+        QTest.qWait(500)
+        panel.findChildren(QScrollArea)[0].ensureWidgetVisible(results)
+        QTest.qWait(500)
+        windows = [w for w in QApplication.topLevelWidgets() if w.windowTitle() == viewer.title]
+        windows[0].grab().save(str(IMAGES / "register_panel.png"))
+        viewer.close()
+
+
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--register-panel"]:
+        draw_register_panel()
+        sys.exit()
     if len(sys.argv) == 3 and sys.argv[1] == "--file-panel":
         draw_file_panel(Path(sys.argv[2]))
         sys.exit()
