@@ -29,10 +29,8 @@ KERNELS = ("matern12", "matern32", "matern52", "matern72", "gaussian")
 # in RMS radii: the shortest is no map between the landmarks, the longest hardly differs from none
 _LENGTHS = np.geomspace(0.25, 12.0, 9)
 # Tissue seldom bends over less than a third or more than thrice the landmarks' size: the log of a
-# length is taken to be about this, give or take one. A rough kernel of a short length would be
-# noise by another name.
+# length is taken to be about this, give or take one.
 _USUAL_LENGTH = 2.0
-_SHORTEST_ROUGH = 0.9
 # standard deviation that the log of a stretch is taken to have
 _STRETCH_SD = 0.5
 _STRETCH_STEPS = (0.7, 0.35)
@@ -140,12 +138,7 @@ def drawn_candidates(candidates: tuple[Candidate, ...], n: int) -> list[Candidat
 
 
 def _grid(parts: list[Part], stretch: tuple[float, float, float]) -> list[Row]:
-    priors = [
-        Prior(kernel, float(length), stretch)
-        for kernel in KERNELS
-        for length in _LENGTHS
-        if kernel != "matern12" or length > _SHORTEST_ROUGH
-    ]
+    priors = [Prior(kernel, float(length), stretch) for kernel in KERNELS for length in _LENGTHS]
     return likelihoods(parts, priors)
 
 
