@@ -20,8 +20,8 @@ from .prior import Prior
 
 FloatArray = NDArray[np.float64]
 
-# Noise over the mean eigenvalue of the kernel on the contrasts. A map that bends less than a fifth of
-# its landmarks' noise is an affine one by another name. There would be any number of them: they
+# Noise over the mean eigenvalue of the kernel on the contrasts. A map that bends less than a fifth
+# of its landmarks' noise is an affine one by another name. There would be any number of them: they
 # outweighed the bends of noisy landmarks, and errors were told too small.
 NOISES = np.geomspace(1e-6, 10**1.5, 31)
 # numbers in the arrays of what is computed at once
