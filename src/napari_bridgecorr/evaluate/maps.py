@@ -61,16 +61,14 @@ class JacobianDeterminant:
 
 
 @dataclass(frozen=True, eq=False)
-class Folding:
+class Folding(JacobianDeterminant):
     """1 where a transform folds or mirrors space (Jacobian determinant <= 0), else 0."""
 
-    transform: Transform
     name: str = "folding"
     description: str = "1 where the map folds or mirrors (Jacobian determinant <= 0), else 0"
-    n_terms: int = 32
 
     def at(self, points_um: FloatArray) -> FloatArray:
-        determinant = self.transform.jacobian_determinant(points_um)
+        determinant = super().at(points_um)
         return np.where(np.isnan(determinant), np.nan, determinant <= 0)
 
 
