@@ -9,7 +9,16 @@ import numpy as np
 from ..errors import GeometryError, TransformError
 from ..geometry import Grid
 from ..image import SpatialImage
-from ..transform import Affine, Chain, DisplacementField, SectionPlacement, Transform, simplified
+from ..transform import (
+    Affine,
+    Chain,
+    DisplacementField,
+    InvertedTransform,
+    SectionPlacement,
+    Transform,
+    simplified,
+    steps_of,
+)
 from .resample import resample
 from .reslice import group_slices
 
@@ -19,6 +28,7 @@ _MOST_SLICES = 64
 # nodes along the longer side of the field that stands for a spline's inverse
 _NODES = 160
 _MARGIN = 0.05
+_DEPTH_IS_KEPT = 1e-9
 # one voxel that holds for every depth
 _ANY_DEPTH_UM = 1e7
 
@@ -115,6 +125,60 @@ def quick_inverse(placement: SectionPlacement, grid: Grid) -> Transform:
     inner = simplified(placement.in_plane)
     if isinstance(inner, Affine):
         return Affine(inner.inverse().matrix @ from_world.matrix)
+    return Chain(from_world, _flat_inverse(inner, grid))
+
+
+def section_as_moving(
+    section: SpatialImage, back: Transform, grid: Grid
+) -> tuple[SpatialImage, Transform]:
+    """A flat image and a map from a volume to it, ready to be resampled over the volume's voxels.
+
+    The flat image becomes as thick as a voxel of the volume is across it (or stays as thick as it
+    is, if that is more): a slice of 1 um would lie between all voxels' centres. A section's bending
+    map is inverted once, over its pixels, instead of point by point.
+
+    Parameters
+    ----------
+    section : SpatialImage
+    back : Transform
+        Volume world to section world.
+    grid : Grid
+        The volume's.
+
+    Returns
+    -------
+    SpatialImage, Transform
+        Those given, where the image is not flat, the grid is, or the map is no placed section's.
+
+    Raises
+    ------
+    TransformError
+        If the in-plane map folds within the section.
+    """
+    if section.grid.shape[0] != 1 or grid.shape[0] == 1:
+        return section, back
+    steps = steps_of(simplified(back))
+    first = steps[0]
+    if not isinstance(first, Affine):
+        return section, back
+    if len(steps) == 2 and isinstance(steps[1], InvertedTransform):
+        inner = steps[1].forward
+        slope = inner.jacobian(section.grid.corners())
+        if not np.abs(np.concatenate([slope[:, 0, 1:], slope[:, 1:, 0]])).max() < _DEPTH_IS_KEPT:
+            return section, back
+        back = Chain(first, _flat_inverse(inner, section.grid))
+    elif len(steps) > 1:
+        return section, back
+    depth = section.grid.world_to_index[0, :3] * section.grid.voxel_size_um[0]
+    normal = depth @ first.matrix[:3, :3]
+    normal = normal / np.linalg.norm(normal)
+    across = 1 / float(np.abs(grid.world_to_index[:3, :3] @ normal).max())
+    thickness = max(across, section.grid.voxel_size_um[0])
+    return replace(section, grids=tuple(_sliced(g, thickness, 1) for g in section.grids)), back
+
+
+def _flat_inverse(inner: Transform, grid: Grid) -> DisplacementField:
+    """The inverse of an in-plane map as a flat field over a section's pixels."""
     flat = Grid(grid.shape, grid.index_to_world)
     edge = [np.linspace(-0.5, n - 0.5, 33) for n in flat.shape[1:]]
     index = np.stack(np.meshgrid([0.0], *edge, indexing="ij"), -1).reshape(-1, 3)
@@ -136,8 +200,7 @@ def quick_inverse(placement: SectionPlacement, grid: Grid) -> Transform:
                 "for misplaced landmarks"
             )
         back[lost] = points[lost]
-    field = DisplacementField(nodes, (back - points).T.reshape(3, *nodes.shape))
-    return Chain(from_world, field)
+    return DisplacementField(nodes, (back - points).T.reshape(3, *nodes.shape))
 
 
 def _check_flat(grid: Grid) -> None:

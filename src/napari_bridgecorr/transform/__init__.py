@@ -7,7 +7,7 @@ from .field import DisplacementField
 from .graph import Edge, LoopClosure, Route, TransformGraph
 from .kernel_map import KernelMap
 from .section import SectionPlacement
-from .simplify import simplified
+from .simplify import simplified, steps_of
 from .thin_plate import ThinPlateSpline
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "Transform",
     "TransformGraph",
     "simplified",
+    "steps_of",
     "transform_from_dict",
 ]

@@ -14,6 +14,7 @@ from ..io.writers import check_image_path, write_image, write_images
 from ..progress import Progress
 from ..resampling import LABEL_INTERPOLATIONS, TOLERANCE_VOXELS, resample
 from ..resampling.same_dtype import with_dtype
+from ..resampling.sections import section_as_moving
 from ..transform import Transform
 from .work import device_state, grid_state, image_state, transform_state, with_work
 
@@ -142,9 +143,10 @@ def warp(
         raise GeometryError(f"the tolerance is 0 or more voxels, not {tolerance_voxels}")
     if dtype == "same" and interpolation == "fraction":
         raise GeometryError("a fraction lies between 0 and 1: write it as float")
+    placed, to_moving = section_as_moving(moving, transform, grid)
     result = resample(
-        moving,
-        transform,
+        placed,
+        to_moving,
         grid,
         interpolation=interpolation,
         tolerance_voxels=tolerance_voxels,

@@ -14,6 +14,7 @@ from ..io.table_file import check_table_path, write_table
 from ..io.transform_files import TransformFile
 from ..landmarks import LandmarkSet
 from ..progress import Progress
+from ..resampling.sections import section_as_moving
 from ..transform import Transform
 from ..versions import library_versions
 from ..voxels import PointColumn, TableOptions, VoxelTable
@@ -88,6 +89,7 @@ def tabulate(
     """
     check_table_path(out)
     chosen = options or TableOptions()
+    moving, transform = section_as_moving(moving, transform, fixed.grid)
     table = VoxelTable(
         fixed, moving, transform, error, dict(masks or {}), chosen, dict(quantities or {})
     )

@@ -11,8 +11,10 @@ from napari_bridgecorr.fitting.sections import SectionFitOptions, fit_section
 from napari_bridgecorr.geometry import Grid, Plane
 from napari_bridgecorr.image import Channel, Source, SpatialImage
 from napari_bridgecorr.landmarks import LandmarkSet
+from napari_bridgecorr.resampling import resample
 from napari_bridgecorr.resampling.sections import (
     quick_inverse,
+    section_as_moving,
     section_in_volume,
     volume_on_section,
 )
@@ -115,3 +117,20 @@ def test_stacks_are_no_sections() -> None:
         volume_on_section(ramp((1, 0, 0)), placed(), VOLUME_GRID)
     with pytest.raises(GeometryError, match="a section is flat"):
         section_in_volume(ramp((1, 0, 0)), placed(), VOLUME_GRID)
+
+
+@pytest.mark.parametrize("bent", [False, True])
+def test_a_section_is_a_moving_image_like_any_other(bent: bool) -> None:
+    """Through the inverse alone, as `warp` and `table` have it: where it lies, a voxel thick."""
+    placement = placed(0.0, bent)
+    section = image(np.arange(60.0 * 64).reshape(SECTION_GRID.shape), SECTION_GRID)
+    thick, back = section_as_moving(section, placement.inverse(), VOLUME_GRID)
+    found = resample(thick, back, VOLUME_GRID).data[0, 0].compute()
+    expected = section_in_volume(section, placement, VOLUME_GRID).data[0, 0].compute()
+    assert np.isfinite(expected).sum() > 300
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    # what is no volume or no section stays as it is
+    same = (section, placement)
+    assert section_as_moving(*same, VOLUME_GRID) == same
+    stack = ramp((1.0, 0.0, 0.0))
+    assert section_as_moving(stack, placement, SECTION_GRID) == (stack, placement)
