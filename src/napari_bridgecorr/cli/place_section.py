@@ -102,7 +102,13 @@ def add(commands: Commands) -> None:
         help="the section over the volume's voxels, area-weighted",
     )
     written.add_argument(
-        "--figure", metavar="OUT.png", type=Path, help="section, slice, overlay, and how sure it is"
+        "--report",
+        "--figure",
+        dest="figure",
+        metavar="OUT.png",
+        type=Path,
+        help="a picture: the section, the volume on it, overlay, chessboard, where it lies in two "
+        "views, and how sure that is",
     )
     parser.add_argument("--json", action="store_true", help="print the diagnostics as JSON")
     add_placement(parser, "section-")

@@ -21,12 +21,13 @@ from ..refine.section_find import FoundSection, find_section
 from ..refine.section_pictures import FindOptions
 from ..refine.section_pose import SectionPose
 from ..refine.working_image import working_grid, working_image
-from ..report.section_figure import section_figure
+from ..report.section_figure import SectionView, section_figure
 from ..resampling.sections import section_in_volume, volume_on_section
 from ..transform import SectionPlacement
 from .landmarks import read_pairs
 
 _FIGURE_PIXELS = 500
+_VIEW_VOXELS = 2**21
 
 
 def check_section(section: SpatialImage) -> None:
@@ -162,7 +163,7 @@ def draw_section(
     section_channel: str | int = 0,
     volume_channel: str | int = 0,
 ) -> None:
-    """Draw a placed section: itself, the volume on it, both together, and how sure its depth is.
+    """Draw a placed section: itself, the volume on it, both, where it lies, and how sure that is.
 
     Raises
     ------
@@ -182,6 +183,45 @@ def draw_section(
         profile = np.column_stack([found.profile_um, found.profile])
         curves.append(("depth from the found plane (um)", "mutual information (nats)", profile))
     extent = (grid.shape[1] * grid.voxel_size_um[1], grid.shape[2] * grid.voxel_size_um[2])
-    figure = section_figure(shown.array[0], there, extent, curves)
+    views = _views(section, volume, found.placement, volume_channel)
+    figure = section_figure(shown.array[0], there, extent, curves, views)
     with replacing(out) as temporary:
         temporary.write_bytes(figure)
+
+
+def _views(
+    section: SpatialImage,
+    volume: SpatialImage,
+    placement: SectionPlacement,
+    channel: str | int,
+) -> list[SectionView]:
+    """Two slices of the volume, both across the section, through its middle."""
+    grid = working_grid(volume.grid, 0.01, _VIEW_VOXELS)
+    values = working_image(volume, grid, channel=channel, most_voxels=_VIEW_VOXELS).array
+    sizes = np.asarray(grid.voxel_size_um)
+    axis = int(np.argmax(np.abs(grid.world_to_index[:3, :3] @ placement.plane.normal) * sizes))
+    rows, columns = (np.linspace(-0.5, n - 0.5, 25) for n in section.grid.shape[1:])
+    flat = np.zeros(len(rows))
+    top, bottom = flat - 0.5, flat + section.grid.shape[1] - 0.5
+    left, right = flat - 0.5, flat + section.grid.shape[2] - 0.5
+    around = [(top, columns), (rows, right), (bottom, columns[::-1]), (rows[::-1], left)]
+    border = np.concatenate([np.column_stack([flat, *edge]) for edge in around])
+    index = grid.to_index(placement.map(section.grid.to_world(border)))
+    middle = grid.to_index(placement.map(section.grid.centre_um[None]))[0]
+    views = []
+    for across in (a for a in range(3) if a != axis):
+        number = int(np.clip(round(float(middle[across])), 0, grid.shape[across] - 1))
+        one, two = (a for a in range(3) if a != across)
+        extent = (grid.shape[one] * sizes[one], grid.shape[two] * sizes[two])
+        seen = (index[:, [one, two]] + 0.5) * sizes[[one, two]]
+        views.append(
+            SectionView(
+                f"where it lies, seen along {'zyx'[across]}",
+                f"{'zyx'[one]} (um)",
+                f"{'zyx'[two]} (um)",
+                np.take(values, number, axis=across),
+                extent,
+                seen,
+            )
+        )
+    return views
