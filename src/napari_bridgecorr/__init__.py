@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .fitting import fit as fit
     from .fitting import k_fold as k_fold
     from .fitting import leave_one_out as leave_one_out
+    from .fitting.sections import SectionFitOptions as SectionFitOptions
+    from .fitting.sections import fit_section as fit_section
     from .geometry import Grid as Grid
     from .geometry import Plane as Plane
     from .image import SpatialImage as SpatialImage
@@ -54,6 +56,7 @@ _HOMES = {
     "errors": ("BridgecorrError",),
     "evaluate": ("inter_rater", "target_error"),
     "fitting": ("FitOptions", "error_model", "fit", "k_fold", "leave_one_out"),
+    "fitting.sections": ("SectionFitOptions", "fit_section"),
     "geometry": ("Grid", "Plane"),
     "image": ("SpatialImage",),
     "io.landmark_files": ("read_landmarks", "write_landmarks"),
