@@ -56,7 +56,8 @@ def add(commands: Commands) -> None:
         "--max-step-um",
         metavar="S",
         type=float,
-        help="longest step of a moving point (default: 3 voxels of the moving image)",
+        help="longest step of a moving point (default: 3 voxels of the moving image; up to 3 of "
+        "the coarser one where left-out landmarks are farther off)",
     )
     parser.add_argument(
         "--metric",

@@ -22,16 +22,21 @@ FloatArray = NDArray[np.float64]
 LandmarkMetric = Literal["correlation", "mi"]
 
 # radii of the two searches, in units of the radius asked for
-_SURROUNDINGS = (1.0, 1.5)
+_SURROUNDINGS = (1.0, 1.3)
 # log likelihoods above no relation at all, above the second best place: of the surer of the two
 # searches, and of either
 _ABOVE_NOTHING = (6.0, 2.0)
 _ABOVE_SECOND = (3.0, 0.5)
 # parts of a sample's edge: how well shapes that differ between instruments can agree at all, and
 # how far the two searches may differ beyond their own uncertainty
-_SHAPES = 0.1
+_SHAPES = 0.04
 _AGREE = 0.3
+# part of the finer image's voxel that its interpolation may shift a place by
+_INTERPOLATED = 0.15
+# standard errors that the two searches may be apart, and that mutual information may go
 _SURE = 1.5
+# standard errors by which a step must bring the point nearer
+_NEARER = 3.0
 _AT_BOUND = 0.97
 
 
@@ -45,7 +50,9 @@ class LandmarkRefinementOptions:
         Of the surroundings that are compared, in fixed um; by default 5 voxels of the image
         of the larger ones.
     max_step_um : float or None
-        The longest step of a moving point; by default 3 voxels of the moving image.
+        The longest step of a moving point; by default 3 times what left-out landmarks are off
+        by under a linear map, but at least 3 voxels of the moving image and at most 3 of the
+        image of the larger ones.
     metric : {"correlation", "mi"}
         Correlation of either sign; or, from the place found by it, Mattes' mutual information
         (SimpleITK). All voxels count, none are drawn by chance: there is no seed.
@@ -125,7 +132,8 @@ class _Search:
     def covariance_um2(self) -> FloatArray:
         """Of the step, in moving world, with what no model of the noise knows."""
         turn = self.patch.to_moving
-        extra = np.diag(np.where(self.patch.free, (_SHAPES * self.patch.voxel_um) ** 2, 0.0))
+        unknown = (_SHAPES * self.patch.voxel_um) ** 2 + (_INTERPOLATED * self.patch.step_um) ** 2
+        extra = np.diag(np.where(self.patch.free, unknown, 0.0))
         return np.asarray(turn @ (self.found.peaks[0].covariance_um2 + extra) @ turn.T)
 
     @property
@@ -170,7 +178,8 @@ def refine_one(
         searches.append(_Search(patch, found))
     first = max(searches, key=lambda s: -float(np.trace(s.covariance_um2)))
     start, best = first.found.start, first.best
-    covariance = first.covariance_um2
+    apart = searches[0].step_um - searches[-1].step_um
+    covariance = first.covariance_um2 + np.outer(apart, apart) / 4
     sigma = _point(np.sqrt(np.diag(covariance)))
 
     def left(reason: str) -> LandmarkStep:
@@ -188,7 +197,7 @@ def refine_one(
     doubt = _doubt(searches, max_step_um)
     if doubt:
         return left(doubt)
-    step, n_moved = _sure_part(first.step_um, covariance)
+    step, n_moved = nearer_step(first.step_um, covariance)
     if n_moved == 0:
         return left("it is where the images agree best, within what they can tell")
     before, after = start.correlation, best.correlation
@@ -264,18 +273,43 @@ def _doubt(searches: list[_Search], max_step_um: float) -> str:
     return ""
 
 
-def _sure_part(step: FloatArray, covariance: FloatArray) -> tuple[FloatArray, int]:
-    """The step without what is uncertain of it, and along how many directions it goes.
+def nearer_step(step: FloatArray, covariance: FloatArray) -> tuple[FloatArray, int]:
+    """The part of a measured step that leads nearer, and along how many directions it goes.
 
-    Along each principal direction of the covariance the step t is shrunk to
-    ``t max(0, 1 - (k sigma / t)^2)`` (James and Stein's positive part).
+    Clicks are taken to lie about the true place as far as this one seems to, equally in all
+    directions: their variance T is the likeliest one given the step m and its covariance.
+    Along each principal direction the step is then T / (T + v) of m and what is left open has the
+    variance v T / (T + v) (the posterior of a normal mean). A part c of it leads nearer if the
+    truth, along the step, lies beyond half of that part: c is the largest for which this is
+    so by three standard errors.
+
+    Parameters
+    ----------
+    step : (3,) float64
+        As measured.
+    covariance : (3, 3) float64
+
+    Returns
+    -------
+    (3,) float64, int
+        Zeros and 0 where it is not certain. A direction counts where more than half of it is gone.
     """
     variances, directions = np.linalg.eigh(covariance)
+    # a direction that an image does not have
+    real = variances > 1e-9 * max(float(variances.max()), 1e-300)
+    variances, directions = variances[real], directions[:, real]
     along = directions.T @ step
-    with np.errstate(divide="ignore", invalid="ignore"):
-        kept = np.where(along != 0, 1 - _SURE**2 * variances / along**2, 0.0)
-    kept = np.maximum(kept, 0.0)
-    return np.asarray(directions @ (kept * along)), int((kept > 0).sum())
+    spreads = np.concatenate([[0.0], np.geomspace(1e-4, 1.0, 80) * float(step @ step)])
+    totals = spreads[:, None] + variances
+    spread = float(spreads[np.argmin((np.log(totals) + along**2 / totals).sum(axis=1))])
+    share = spread / (spread + variances)
+    gone = share * along
+    squared = float(gone @ gone)
+    error = float(np.sqrt((gone**2 * share * variances).sum()))
+    if squared <= _NEARER * error:
+        return np.zeros(3), 0
+    part = min(2 * (1 - _NEARER * error / squared), 1.0)
+    return np.asarray(part * (directions @ gone)), max(int((share > 0.5).sum()), 1)
 
 
 def _point(values: FloatArray) -> Point:

@@ -116,7 +116,8 @@ def refine_landmarks(
     flat = _are_flat(fixed, moving)
     places = np.array([m.fixed_um for m in chosen], dtype=np.float64)
     linear = _derivatives(landmarks, transform, places, flat)
-    radius, bound = _lengths(options, fixed, moving, float(np.median(_stretch(linear))), flat)
+    stretch = float(np.median(_stretch(linear)))
+    radius, bound = _lengths(options, fixed, moving, stretch, flat, _off_um(landmarks, flat))
     watch = progress or Silent()
     watch.begin("refining landmarks", len(chosen))
     steps: list[LandmarkStep | None] = [None] * len(chosen)
@@ -163,8 +164,9 @@ def suggested_lengths(
     chosen = chosen[:: -(-len(chosen) // _MOST_LOOKED_AT)]
     flat = _are_flat(fixed, moving)
     places = np.array([m.fixed_um for m in chosen], dtype=np.float64)
-    stretch = _stretch(_derivatives(landmarks, transform, places, flat))
-    return _lengths(LandmarkRefinementOptions(), fixed, moving, float(np.median(stretch)), flat)
+    stretch = float(np.median(_stretch(_derivatives(landmarks, transform, places, flat))))
+    usual = LandmarkRefinementOptions()
+    return _lengths(usual, fixed, moving, stretch, flat, _off_um(landmarks, flat))
 
 
 def _are_flat(fixed: View, moving: View) -> bool:
@@ -191,7 +193,7 @@ def _derivatives(
 ) -> FloatArray:
     """(n, 3, 3) of the map at the landmarks."""
     if transform is None:
-        transform = _linear_map(landmarks, flat)
+        transform = _linear_map(landmarks, flat).transform
     linear = np.array(transform.jacobian(places), dtype=np.float64)
     if not np.all(np.isfinite(linear)) or np.any(np.abs(np.linalg.det(linear)) < 1e-6):
         raise RefineError(
@@ -201,8 +203,8 @@ def _derivatives(
     return linear
 
 
-def _linear_map(landmarks: LandmarkSet, flat: bool) -> Transform:
-    """The linear map that predicts left-out landmarks best: few clicks do not tell a shear."""
+def _linear_map(landmarks: LandmarkSet, flat: bool) -> Fit:
+    """The linear fit that predicts left-out landmarks best: few clicks do not tell a shear."""
     pairs = landmarks.pairs()
     fits, faults = [], []
     for model in _LINEAR_MODELS:
@@ -215,7 +217,7 @@ def _linear_map(landmarks: LandmarkSet, flat: bool) -> Transform:
             f"the landmarks alone tell no map ({faults[-1]}); give one with --transform"
         )
     # an exact fit leaves nothing to be predicted: it is taken where it is the only one
-    return min(fits, key=_loo_um).transform
+    return min(fits, key=_loo_um)
 
 
 def _loo_um(found: Fit) -> float:
@@ -223,17 +225,32 @@ def _loo_um(found: Fit) -> float:
     return value if np.isfinite(value) else np.inf
 
 
+def _off_um(landmarks: LandmarkSet, flat: bool) -> float:
+    """How far left-out landmarks lie from where the others put them; infinite if unknown."""
+    try:
+        return _loo_um(_linear_map(landmarks, flat))
+    except RefineError:
+        return np.inf
+
+
 def _stretch(linear: FloatArray) -> FloatArray:
     return np.asarray(np.abs(np.linalg.det(linear)) ** (1 / 3))
 
 
 def _lengths(
-    options: LandmarkRefinementOptions, fixed: View, moving: View, stretch: float, flat: bool
+    options: LandmarkRefinementOptions,
+    fixed: View,
+    moving: View,
+    stretch: float,
+    flat: bool,
+    off_um: float,
 ) -> tuple[float, float]:
     """Radius in fixed um and longest step in moving um."""
     sizes = [np.asarray(v.image.grid.voxel_size_um)[1 if flat else 0 :] for v in (fixed, moving)]
     larger = max(
         float(np.prod(s)) ** (1 / len(s)) / k for s, k in zip(sizes, (1, stretch), strict=True)
     )
-    bound = _STEP_VOXELS * float(sizes[1].max())
+    # a click is hardly farther off than it seems beside the others
+    own, other = float(sizes[1].max()), float(sizes[0].max()) * stretch
+    bound = _STEP_VOXELS * min(max(own, off_um), max(own, other))
     return options.radius_um or _RADIUS_VOXELS * larger, options.max_step_um or bound
