@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -271,6 +271,21 @@ def damaged_bytes(seed: Path, n_mutants: int, *, random_seed: int = 0) -> Iterat
         changed = kind(content, rng)
         name = f"{seed.name} {kind.__name__.strip('_')} {number} of seed {random_seed}"
         yield Mutant(name, _WriteBytes(seed.name, changed))
+
+
+def hostile(
+    lies: Sequence[Mutant], folder: Path, seeds: Iterable[str], each: int, n_mutants: int
+) -> list[Mutant]:
+    """The lies, or as many of them as `n_mutants` leaves room for, and every seed damaged."""
+    damage = [
+        mutant
+        for number, name in enumerate(seeds)
+        for mutant in damaged_bytes(folder / name, each, random_seed=number)
+    ]
+    if n_mutants < len(lies):
+        order = np.random.default_rng(0).permutation(len(lies))
+        lies = [lies[number] for number in order[: n_mutants // 2]]
+    return [*lies, *damage]
 
 
 @dataclass(frozen=True)

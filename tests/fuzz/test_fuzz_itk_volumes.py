@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from harness import Mutant, damaged_bytes, fuzz, write_bytes
+from harness import Mutant, fuzz, hostile, write_bytes
 
 from napari_bridgecorr.io.registry import open_images
 
@@ -215,15 +215,7 @@ def test_hostile_files(tmp_path: Path, n_mutants: int) -> None:
     for name in ("raw.nrrd", "raw.mha", "vector.nrrd", "packed.mha"):
         lies += _field_lies(name, seeds[name])
     each = max(2, n_mutants // (2 * len(seeds)))
-    damage = [
-        mutant
-        for number, name in enumerate(seeds)
-        for mutant in damaged_bytes(tmp_path / name, each, random_seed=number)
-    ]
-    if n_mutants < len(lies):
-        order = np.random.default_rng(0).permutation(len(lies))
-        lies = [lies[number] for number in order[: n_mutants // 2]]
-    result = fuzz([*lies, *damage])
+    result = fuzz(hostile(lies, tmp_path, seeds, each, n_mutants))
     assert result.findings == ()
     assert result.n_opened > result.n_inputs // 20
     assert result.n_refused > result.n_inputs // 10

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from harness import Mutant, damaged_bytes, fuzz, open_and_read, write_bytes
+from harness import Mutant, damaged_bytes, fuzz, hostile, open_and_read, write_bytes
 
 from napari_bridgecorr.io.registry import open_images
 
@@ -188,16 +188,8 @@ def test_hostile_files(tmp_path: Path, n_mutants: int) -> None:
         *_header_lies("complex.nii", seeds["complex.nii"]),
     ]
     each = max(2, n_mutants // (2 * (len(seeds) + 1)))
-    damage = [
-        mutant
-        for number, name in enumerate(seeds)
-        for mutant in damaged_bytes(tmp_path / name, each, random_seed=number)
-    ]
-    damage += _damaged_pairs(tmp_path, each)
-    if n_mutants < len(lies):
-        order = np.random.default_rng(0).permutation(len(lies))
-        lies = [lies[number] for number in order[: n_mutants // 2]]
-    result = fuzz([*lies, *damage])
+    mutants = hostile(lies, tmp_path, seeds, each, n_mutants)
+    result = fuzz([*mutants, *_damaged_pairs(tmp_path, each)])
     assert result.findings == ()
     assert result.n_opened > result.n_inputs // 10
     assert result.n_refused > result.n_inputs // 10
