@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 # two halves of the tests on two cores: more threads for linear algebra would wait for each other
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
+# for the tests of the graphics card's code: the small build without CUDA
+TORCH := torch==2.13.0+cpu
+
 .PHONY: demo test bench fuzz sample_data clean
 
 demo: $(VENV)/.core
@@ -40,6 +43,8 @@ $(VENV)/.core: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[gui,test]'
+	$(BIN)/python -m pip install --quiet $(TORCH) 2>/dev/null || \
+		$(BIN)/python -m pip install --quiet --index-url https://download.pytorch.org/whl/cpu torch
 	touch $(VENV)/.core $@
 
 $(VENV)/.bench: $(VENV)/.test
