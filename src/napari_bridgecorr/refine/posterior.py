@@ -12,19 +12,22 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 
 FloatArray = NDArray[np.float64]
 
-# of the landmarks' (or the image's) RMS radius: longer ones are hardly told from it by the data
+# The field's length, of the landmarks' (or the image's) RMS radius. Longer ones are hardly told
+# from it by the data, and landmarks alone hardly tell shorter ones.
 _LENGTH = 1.5
+LENGTHS = (_LENGTH, 1.0, 0.65, 0.4)
+"""Between which the images decide."""
+
 # landmarks are placed with an error about this part of a voxel, give or take a factor of e
 _TYPICAL_CLICK = 1 / 3
 _STRENGTHS = (0.004, 0.015, 0.05, 0.15)
 _CLICKS = (0.2, 0.6, 1.2, 2.4)
-_MOST_RIGHT_SIDES = 1500
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,16 +43,19 @@ class Prior:
         Standard deviation of the field.
     click_um : float
         Standard deviation of a landmark's error, per axis.
+    length : float
+        Of the covariance, in scales.
     """
 
     centre_um: FloatArray
     scale_um: float
     strength_um: float
     click_um: float
+    length: float = _LENGTH
 
     def covariance(self, a_um: FloatArray, b_um: FloatArray) -> FloatArray:
         """(n, m) covariance of the field between points (n, d) and (m, d)."""
-        r = np.sqrt(5) / (_LENGTH * self.scale_um) * cdist(a_um, b_um)
+        r = np.sqrt(5) / (self.length * self.scale_um) * cdist(a_um, b_um)
         return np.asarray(self.strength_um**2 * (1 + r + r**2 / 3) * np.exp(-r))
 
     def trend(self, points_um: FloatArray) -> FloatArray:
@@ -131,8 +137,6 @@ class Posterior:
         affine = np.linalg.solve(normal, design.T @ solved[:, 0])
         weights = solved[:, 0] - solved[:, 1:] @ affine
         self._affine, self._weights = affine.reshape(-1, d), weights.reshape(n, d)
-        self._factor, self._design, self._solved = factor, design, solved[:, 1:]
-        self._normal = normal
         log_determinant = 2 * float(np.sum(np.log(np.diag(factor[0]))))
         self.log_likelihood = -0.5 * (
             log_determinant + float(np.linalg.slogdet(normal)[1]) + float(values @ weights)
@@ -147,30 +151,6 @@ class Posterior:
             out[part] += self.prior.covariance(points_um[part], self._points) @ self._weights
         return np.asarray(out)
 
-    def covariance(self, points_um: FloatArray) -> FloatArray:
-        """(m, d, d) covariance of the map's error at (m, d) points, given what was measured.
-
-        That of universal kriging (Rasmussen & Williams 2006, eq. 2.42): what the measurements leave
-        open of the field, and of the affine part.
-        """
-        d = self._affine.shape[1]
-        out = np.empty((len(points_um), d, d))
-        block = max(1, _MOST_RIGHT_SIDES // d)
-        for start in range(0, len(points_um), block):
-            part = points_um[start : start + block]
-            m = len(part)
-            cross = np.kron(self.prior.covariance(self._points, part), np.eye(d))
-            half = solve_triangular(self._factor[0], cross, lower=True, check_finite=False)
-            half = half.reshape(-1, m, d)
-            open_trend = np.kron(self.prior.trend(part), np.eye(d)) - cross.T @ self._solved
-            affine = np.linalg.solve(self._normal, open_trend.T).T.reshape(m, d, -1)
-            out[start : start + m] = (
-                self.prior.strength_um**2 * np.eye(d)
-                - np.einsum("kmi,kmj->mij", half, half)
-                + np.einsum("mik,mjk->mij", open_trend.reshape(m, d, -1), affine)
-            )
-        return out
-
 
 def landmark_measurements(
     fixed_um: FloatArray, values_um: FloatArray, weights: FloatArray, click_um: float
@@ -182,9 +162,13 @@ def landmark_measurements(
 
 
 def fitted_prior(
-    fixed_um: FloatArray, moving_um: FloatArray, weights: FloatArray, voxel_um: float
+    fixed_um: FloatArray,
+    moving_um: FloatArray,
+    weights: FloatArray,
+    voxel_um: float,
+    length: float = _LENGTH,
 ) -> Prior:
-    """The prior under which the landmarks are most probable.
+    """The prior of a length under which the landmarks are most probable.
 
     Parameters
     ----------
@@ -192,6 +176,8 @@ def fitted_prior(
     weights : (n,) float64
     voxel_um : float
         Of the coarser image: landmarks are placed to about a third of it.
+    length : float
+        In the landmarks' RMS radius.
     """
     centre = fixed_um.mean(axis=0)
     scale = float(np.sqrt(np.mean(np.sum((fixed_um - centre) ** 2, axis=1))))
@@ -199,7 +185,7 @@ def fitted_prior(
 
     def cost(logs: FloatArray) -> float:
         strength, click = np.exp(logs)
-        prior = Prior(centre, scale, float(strength), float(click))
+        prior = Prior(centre, scale, float(strength), float(click), length)
         data = landmark_measurements(fixed_um, moving_um, weights, float(click))
         try:
             found = Posterior(prior, data).log_likelihood
@@ -211,4 +197,4 @@ def fitted_prior(
     start = min(starts, key=cost)
     best = minimize(cost, start, method="Nelder-Mead", options={"maxfev": 80})
     strength, click = (float(v) for v in np.exp(best.x))
-    return Prior(centre, scale, strength, click)
+    return Prior(centre, scale, strength, click, length)

@@ -17,7 +17,14 @@ from ..fitting.spline_system import SplineSystem
 from ..landmarks import LandmarkPairs
 from ..transform import Transform
 from .evidence import Evidence, ImageEvidence
-from .posterior import Measurements, Posterior, Prior, fitted_prior, landmark_measurements
+from .posterior import (
+    LENGTHS,
+    Measurements,
+    Posterior,
+    Prior,
+    fitted_prior,
+    landmark_measurements,
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -34,6 +41,8 @@ _ITERATIONS = 4
 _STILL = 0.006  # of a voxel
 # a map without landmarks may bend by about a voxel, over a quarter of the image
 _FREE_STRENGTH, _FREE_SCALE = 1.0, 0.25
+# a shorter length of the field is taken where it is worth so many log units
+_WORTH = 2.0
 _NODES = 450
 _MARGIN = 0.02
 
@@ -114,10 +123,15 @@ def refine_softly(
     moved = start.map(images.points_um)
     found: SoftMap | None = None
     here: Callable[[FloatArray], FloatArray] = start.map
-    for blur in _blurs(images, prior.click_um):
-        for _ in range(_ITERATIONS):
+    # sharply once more, with the length that the images ask for
+    views = [*_blurs(images, prior.click_um), 0.0]
+    for stage, blur in enumerate(views):
+        for k in range(_ITERATIONS):
             seen = images.at(moved, blur)
             data = _cell_measurements(seen, here, start, prior, blur, left_out_cells, d, is_map)
+            if is_map and pairs is not None and stage == len(views) - 1 and k == 0:
+                prior = _likeliest(prior, data, start, pairs, first, _voxel(images))
+                landmarks = _landmarks(prior, start, pairs, first, is_map)
             whole = data if landmarks is None else landmarks.joined(data)
             found = SoftMap(Posterior(prior, whole), None if is_map else start, d, shift)
             here = found.map
@@ -186,6 +200,27 @@ def _landmarks(
     return landmark_measurements(
         pairs.fixed_um[:, first:], values[:, first:], pairs.weights, prior.click_um
     )
+
+
+def _likeliest(
+    prior: Prior,
+    cells: Measurements,
+    start: Transform,
+    pairs: LandmarkPairs,
+    first: int,
+    voxel_um: float,
+) -> Prior:
+    """The prior, of the lengths there are, under which landmarks and cells are most probable."""
+    fixed, moving = pairs.fixed_um[:, first:], pairs.moving_um[:, first:]
+    best, highest = prior, -np.inf
+    for length in LENGTHS:
+        other = fitted_prior(fixed, moving, pairs.weights, voxel_um, length)
+        landmarks = _landmarks(other, start, pairs, first, True)
+        assert landmarks is not None
+        found = Posterior(other, landmarks.joined(cells)).log_likelihood
+        if found > highest + _WORTH:
+            best, highest = other, found
+    return best
 
 
 def _blurs(images: ImageEvidence, click_um: float) -> list[float]:
