@@ -70,6 +70,8 @@ class Patch:
         Axes along which the images are not flat.
     voxel_um : (3,) float64
         Of the samples, along the frame's axes.
+    reference_is_fixed : bool
+        Whether the samples are the fixed image's.
     """
 
     values: FloatArray
@@ -83,6 +85,7 @@ class Patch:
     to_moving: FloatArray
     free: NDArray[np.bool_]
     voxel_um: FloatArray
+    reference_is_fixed: bool
 
 
 def make_patch(
@@ -178,6 +181,7 @@ def make_patch(
         to_moving,
         ~flat,
         voxel,
+        reference_is_fixed,
     )
 
 

@@ -281,7 +281,12 @@ class _Looker:
         before = self._agreement(start.shift_um, bent, white, terms)
         after = self._agreement(shift, bent, white, terms)
         return (
-            replace(peak, shift_um=shift, correlation=after, covariance_um2=covariance),
+            replace(
+                peak,
+                shift_um=shift if patch.reference_is_fixed else -self._origin(shift, inner),
+                correlation=after,
+                covariance_um2=covariance,
+            ),
             replace(start, correlation=before),
         )
 
@@ -305,6 +310,21 @@ class _Looker:
         design, values = white(columns * root[:, None]), white(self._patch.values * root)
         left = values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
         return float(left @ left)
+
+    def _origin(self, shift_um: FloatArray, inner: FloatArray) -> FloatArray:
+        """The frame's place that shift, strain and bend carry to the other image's landmark."""
+        free, n = self._free, len(self._strains)
+        strain = np.zeros((3, 3))
+        for (i, j), e in zip(self._strains, inner[:n], strict=True):
+            strain[i, j] = e
+        bends = inner[n:].reshape(len(free), -1)
+        place = -shift_um
+        for _ in range(10):
+            near = place[free] / self._radius_um
+            squares = [near[i] * near[j] for i in range(len(free)) for j in range(i, len(free))]
+            place = -shift_um - strain @ place
+            place[free] -= self._radius_um * (bends @ np.array(squares))
+        return np.asarray(place)
 
     def _deformation(self, inner: FloatArray) -> FloatArray:
         """(n, 3) um that strain and bend shift the samples by."""
