@@ -35,6 +35,8 @@ _NODE_NS, _NEAR_NS, _ROW_NS, _VOXEL_NS = 1.0, 2.0, 40.0, 10.0
 # a logarithm or an exponential takes so much longer than a square root
 _SLOW_KERNEL = 6.0
 _PROBES, _WORST = 512, 32
+# part of the cost of one grid
+_LITTLE = 0.3
 # plans that are looked at closely, and the least that a coarse grid's own landmark leaves to others
 _TRIED = 3
 _OTHERS = 1.15
@@ -67,6 +69,9 @@ def plan(
     steps, shares = _choices(bound.spacing, shape)
     allowed = 0.999 * shares * tolerance_voxels
     rough = bound.rough_cost(steps, allowed)
+    # where every kernel at every node costs little, there is little to gain from a coarser grid
+    one = shares[:, 0] == 0
+    rough[~one & (bound.node_cost(steps[:, 1]) < _LITTLE * rough[one].min())] = np.inf
     best: tuple[Level, ...] = ()
     wanted: FloatArray = np.zeros(0)
     best_cost, close = bound.direct_cost(), 0
@@ -226,17 +231,18 @@ class Bound:
     def _own_radii(self, allowed: FloatArray | float) -> FloatArray:
         """Radii that the heaviest landmark needs if the others are spread evenly."""
         kind = self._map.kind
-        with np.errstate(divide="ignore", invalid="ignore"):
-            own = self._heaviest / np.asarray(allowed)
-            if kind > 1:  # near a landmark these are cones or rounder; far away they vanish
-                return np.asarray(own ** (1 / 3) * 1.7 if kind == 2 else 3.5 * own)
-            radius = np.zeros_like(own)
-            for _ in range(3):
-                shells = np.maximum(np.log(self._extent / radius), 0.0)
-                others = self._density * np.where(radius > 0, shells, 0.0)
-                own = self._heaviest * INSIDE[kind] / (allowed - others)
-                radius = np.where(others < allowed, own ** (1 / 2 if kind == 1 else 1 / 3), np.inf)
-            return np.where(np.isfinite(radius), radius, self._extent)
+        alone = self._heaviest / np.asarray(allowed)
+        if kind > 1:  # near a landmark these are cones or rounder; far away they vanish
+            return np.asarray(alone ** (1 / 3) * 1.7 if kind == 2 else 3.5 * alone)
+        power = 1 / 2 if kind == 1 else 1 / 3
+        radius = (alone * INSIDE[kind]) ** power
+        for _ in range(2):
+            others = self._density * np.log(self._extent / np.minimum(radius, self._extent))
+            rest = np.maximum(1 - others / allowed, 1e-300)
+            grown = (alone * INSIDE[kind] / rest) ** power
+            # the others alone may be more than is allowed: then nothing is far enough
+            radius = np.where((others < allowed) & (radius < np.inf), grown, np.inf)
+        return np.asarray(np.where(radius < np.inf, radius, self._extent))
 
     def certified(self, level: Level, allowed: float) -> float:
         """Upper bound on a grid's error anywhere in the lattice, if that is at most `allowed`."""
@@ -254,6 +260,18 @@ class Bound:
         """Nanoseconds of every kernel at every voxel."""
         return float(np.prod(self._shape) * self._map.control.shape[1] * _NODE_NS * self._slow)
 
+    def node_cost(self, steps: IntArray) -> FloatArray:
+        """Nanoseconds of every kernel at every node of grids (..., 3)."""
+        nodes = self._sizes_of(steps).prod(axis=-1)
+        return np.asarray(nodes * self._map.control.shape[1] * _NODE_NS * self._slow)
+
+    def _sizes_of(self, steps: IntArray) -> FloatArray:
+        """Nodes along z, y, x of grids (..., 3)."""
+        sizes = np.where(steps > 0, self._shape / np.maximum(steps, 1) + 3.0, self._shape)
+        if self.spacing[0] == 0:
+            sizes[..., 0] = 1.0
+        return sizes
+
     def rough_cost(self, steps: IntArray, allowed: FloatArray) -> FloatArray:
         """(k,) nanoseconds of grids (k, 2, 3) if every landmark stood alone; see :meth:`cost`.
 
@@ -267,20 +285,18 @@ class Bound:
 
     def cost(self, steps: IntArray, radii: FloatArray, used: NDArray[np.bool_]) -> FloatArray:
         """(k,) nanoseconds, roughly, of grids (k, 2, 3), the coarser first, with radii (k, 2)."""
-        landmarks, voxels = self._map.control.shape[1], float(np.prod(self._shape))
-        sizes = np.where(steps > 0, self._shape / np.maximum(steps, 1) + 3.0, self._shape)
-        if self.spacing[0] == 0:
-            sizes[..., 0] = 1.0
+        voxels = float(np.prod(self._shape))
+        sizes = self._sizes_of(steps)
         nodes = sizes.prod(axis=-1)
         rows = sizes[..., 0] * sizes[..., 1]
         near = used * self._near_cost(radii, nodes, rows, voxels)  # the nodes' own
         two = used[:, 0]
-        everywhere = np.where(two, nodes[:, 0], nodes[:, 1])
+        everywhere = np.where(two, *self.node_cost(steps).T)
         fine = nodes[:, 1] * _VOXEL_NS + self._near_cost(
             radii[:, 0], nodes[:, 1], rows[:, 1], voxels
         )
         last = self._near_cost(radii[:, 1], voxels, float(self._shape[0] * self._shape[1]), voxels)
-        total = everywhere * landmarks * _NODE_NS * self._slow + near.sum(axis=1) + last
+        total = everywhere + near.sum(axis=1) + last
         return np.asarray(total + np.where(two, fine, 0.0))
 
     def _near_cost(
