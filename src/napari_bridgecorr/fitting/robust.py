@@ -68,7 +68,7 @@ def find_suspects(pairs: LandmarkPairs, options: FitOptions) -> tuple[Suspect, .
         gross[:] = False
     out = gross.copy()
     for _ in range(_MOST_ROUNDS):
-        z, errors, solution = _scores(pairs, ~out, options)
+        z, errors, solution = scores(pairs, ~out, options)
         if solution.system is not None and not solution.system.has_eigenvalues:
             # each further search for a smoothing would take seconds
             options = replace(options, smoothing=float(solution.smoothing_um or 0.0))
@@ -101,14 +101,14 @@ def _brought_back(
     suspects, all of the latter to more than 0.7.
     """
     everyone = np.ones(len(pairs), dtype=bool)
-    z, errors, _ = _scores(pairs, ~out, options)
+    z, errors, _ = scores(pairs, ~out, options)
     if out.any():
-        together, with_all, _ = _scores(pairs, everyone, options)
+        together, with_all, _ = scores(pairs, everyone, options)
         kept = out & (with_all > _SUPPORTED * errors)
         kept &= together > _CONFIRMED * _limit(pairs, everyone, options)
         if not np.array_equal(kept, out):
             out = kept
-            z, errors, _ = _scores(pairs, ~out, options)
+            z, errors, _ = scores(pairs, ~out, options)
     # those that the fit without them predicts after all
     return z, errors, out & (z > _limit(pairs, ~out, options))
 
@@ -127,7 +127,7 @@ def _limit(pairs: LandmarkPairs, used: BoolArray, options: FitOptions) -> float:
     return float(plain * (1 + 5 / max(n - parameters, 1)))
 
 
-def _scores(
+def scores(
     pairs: LandmarkPairs, used: BoolArray, options: FitOptions
 ) -> tuple[FloatArray, FloatArray, Solution]:
     """(n,) z-scores and errors in um with the model fitted to the `used`; without one: 0."""
