@@ -35,6 +35,8 @@ class Landmark:
         World position (z, y, x) in um in either image; None while not placed.
     weight : float
         How much a fit trusts it, relative to others: its localisation variance is divided by it.
+    check : bool
+        Set aside before fitting: no fit uses it, and the error at it is reported.
     """
 
     id: str
@@ -43,6 +45,7 @@ class Landmark:
     fixed_um: Point | None = None
     moving_um: Point | None = None
     weight: float = 1.0
+    check: bool = False
 
     @property
     def is_pair(self) -> bool:
@@ -175,14 +178,12 @@ class LandmarkSet:
         return Edit(i, self.landmarks[i], landmark)
 
     def pairs(self) -> LandmarkPairs:
-        """Coordinates of the enabled, complete pairs."""
-        chosen = [m for m in self.landmarks if m.enabled and m.is_pair]
-        return LandmarkPairs(
-            tuple(m.id for m in chosen),
-            np.array([m.fixed_um for m in chosen], dtype=np.float64).reshape(-1, 3),
-            np.array([m.moving_um for m in chosen], dtype=np.float64).reshape(-1, 3),
-            np.array([m.weight for m in chosen], dtype=np.float64),
-        )
+        """Coordinates of the enabled, complete pairs that fits use."""
+        return _coordinates(m for m in self.landmarks if m.enabled and not m.check)
+
+    def check_pairs(self) -> LandmarkPairs:
+        """Coordinates of the enabled, complete pairs that were set aside to check a fit."""
+        return _coordinates(m for m in self.landmarks if m.enabled and m.check)
 
     @classmethod
     def from_pairs(
@@ -199,6 +200,16 @@ class LandmarkSet:
                 for name, f, m in zip(names, fixed_um, moving_um, strict=True)
             )
         )
+
+
+def _coordinates(landmarks: Iterable[Landmark]) -> LandmarkPairs:
+    chosen = [m for m in landmarks if m.is_pair]
+    return LandmarkPairs(
+        tuple(m.id for m in chosen),
+        np.array([m.fixed_um for m in chosen], dtype=np.float64).reshape(-1, 3),
+        np.array([m.moving_um for m in chosen], dtype=np.float64).reshape(-1, 3),
+        np.array([m.weight for m in chosen], dtype=np.float64),
+    )
 
 
 def _point(values: NDArray[np.float64]) -> Point:

@@ -34,6 +34,9 @@ _SMALLEST_UM = 1e-3
 _DEFAULT_UM = 20.0
 _FRACTION_OF_EXTENT = 1 / 45
 _FILL_OPACITY = 0.35
+# the columns of a layer's features, and what a new point has
+_DEFAULTS: dict[str, Any] = {"id": "", "name": "", "enabled": True, "check": False}
+_FLAGS = ("enabled", "check")
 
 
 def landmarks_to_layers(
@@ -91,9 +94,10 @@ def point_arguments(
             "id": np.array([m.id for m in landmarks], dtype=object),
             "name": np.array([m.name for m in landmarks], dtype=object),
             "enabled": np.array([m.enabled for m in landmarks], dtype=bool),
+            "check": np.array([m.check for m in landmarks], dtype=bool),
         },
         # a click makes a point without an id, which then gets the next free one
-        "feature_defaults": {"id": "", "name": "", "enabled": True},
+        "feature_defaults": dict(_DEFAULTS),
         "text": {
             "string": "{id}",
             "color": COLOURS[side],
@@ -144,7 +148,7 @@ def points_to_landmarks(
     """Landmarks of a pair of Points layers, paired by id; neither layer is changed.
 
     Points without an id get one as :func:`completed_ids` gives it. A landmark is enabled unless
-    either of its points is not.
+    either of its points is not, and set aside to check fits if either is.
     """
     ids = completed_ids(raw_ids(fixed), raw_ids(moving))
     found: dict[str, dict[str, Any]] = {}
@@ -154,11 +158,13 @@ def points_to_landmarks(
         if layer is None:
             continue
         titles, enabled = _column(layer, "name", ""), _column(layer, "enabled", True)
+        checks = _column(layer, "check", False)
         for row, (name, point) in enumerate(zip(names, world_points(layer, unit), strict=True)):
-            record = found.setdefault(name, {"name": "", "enabled": True})
+            record = found.setdefault(name, {"name": "", "enabled": True, "check": False})
             record[f"{side}_um"] = tuple(float(v) for v in point)
             record["name"] = record["name"] or _text(titles[row])
             record["enabled"] = record["enabled"] and _truth(enabled[row])
+            record["check"] = record["check"] or _truth(checks[row], False)
     return LandmarkSet(tuple(Landmark(id=name, **record) for name, record in found.items()))
 
 
@@ -201,20 +207,21 @@ def set_features(layer: Points, **columns: list[Any]) -> None:
     """Replace or add feature columns, keeping the others, the defaults and the labels."""
     table = layer.features.copy()
     for name, values in columns.items():
-        table[name] = np.array(values, dtype=bool if name == "enabled" else object)
-    for name, default in (("id", ""), ("name", ""), ("enabled", True)):
+        table[name] = np.array(values, dtype=bool if name in _FLAGS else object)
+    for name, default in _DEFAULTS.items():
         if name not in table:
             table[name] = [default] * len(table)
-    table["enabled"] = [_truth(v) for v in table["enabled"]]
+    for name in _FLAGS:
+        table[name] = [_truth(v, _DEFAULTS[name]) for v in table[name]]
     layer.features = table
-    layer.feature_defaults = {"id": "", "name": "", "enabled": True}
+    layer.feature_defaults = dict(_DEFAULTS)
 
 
 def set_feature(layer: Points, landmark_id: str, column: str, value: Any) -> None:
     """Set one feature of one landmark's point, if it has one here."""
     if landmark_id not in raw_ids(layer):
         return
-    default = True if column == "enabled" else ""
+    default = _DEFAULTS.get(column, "")
     table = layer.features
     values = list(table[column]) if column in table else [default] * len(table)
     row = raw_ids(layer).index(landmark_id)
@@ -268,8 +275,10 @@ def _text(value: Any) -> str:
     return "" if text.lower() in ("nan", "none", "<na>") else text
 
 
-def _truth(value: Any) -> bool:
-    return _text(value).lower() not in ("false", "0", "0.0", "no")
+def _truth(value: Any, unsaid: bool = True) -> bool:
+    """Whether a cell says yes; `unsaid` where it is empty."""
+    text = _text(value).lower()
+    return text not in ("false", "0", "0.0", "no") if text else unsaid
 
 
 def _kept(ids: Sequence[str]) -> list[str]:

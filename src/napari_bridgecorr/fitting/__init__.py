@@ -1,11 +1,13 @@
 """From landmark pairs to a transform: models, smoothing, diagnostics, predicted error."""
 
+from .check_landmarks import CheckErrors, choose_check_landmarks, errors_at_checks
 from .checks import MODELS
 from .diagnostics import FitDiagnostics, FoldingCheck
 from .error_model import CheckErrorModel, ErrorModel, HeldOutErrorModel, error_model
 from .error_summary import ErrorSummary, summarise
 from .fit import Fit, fit, prior_facts
 from .held_out import HeldOutErrors, k_fold, leave_one_out
+from .mismatches import Mismatch, find_mismatches
 from .options import FitOptions, parse_smoothing
 from .predicted_error import PredictedErrors, predicted_error
 from .robust import Suspect
@@ -14,6 +16,7 @@ from .selection import ModelScore, compare_models
 __all__ = [
     "MODELS",
     "CheckErrorModel",
+    "CheckErrors",
     "ErrorModel",
     "ErrorSummary",
     "Fit",
@@ -22,11 +25,15 @@ __all__ = [
     "FoldingCheck",
     "HeldOutErrorModel",
     "HeldOutErrors",
+    "Mismatch",
     "ModelScore",
     "PredictedErrors",
     "Suspect",
+    "choose_check_landmarks",
     "compare_models",
     "error_model",
+    "errors_at_checks",
+    "find_mismatches",
     "fit",
     "k_fold",
     "leave_one_out",

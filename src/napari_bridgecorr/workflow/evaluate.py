@@ -143,7 +143,9 @@ def check_landmarks(
     """
     source = read_transform(transform, frame)
     file = read_pairs(landmarks, reading, "--moving")
-    pairs = file.landmarks.pairs()
+    pairs = file.landmarks.check_pairs()  # where some were set aside, these are meant
+    if not len(pairs):
+        pairs = file.landmarks.pairs()
     warnings = [*source.warnings, *file.warnings]
     warnings += _unused(file.landmarks, landmarks)
     if not len(pairs):

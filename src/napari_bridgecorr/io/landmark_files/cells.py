@@ -288,7 +288,7 @@ class Numbers:
         return ReadError(self._path, f"line {line}: {_shown(cell)} {fault}", remedy)
 
 
-def flag(path: Path, line: int, cell: str) -> bool:
+def flag(path: Path, line: int, cell: str, column: str = "enabled") -> bool:
     """A cell that says yes or no.
 
     Raises
@@ -301,7 +301,7 @@ def flag(path: Path, line: int, cell: str) -> bool:
         return True
     if value in _FALSE:
         return False
-    raise ReadError(path, f"line {line}: enabled is {_shown(cell)}", "write true or false")
+    raise ReadError(path, f"line {line}: {column} is {_shown(cell)}", "write true or false")
 
 
 def row_text(cells: Sequence[str]) -> str:

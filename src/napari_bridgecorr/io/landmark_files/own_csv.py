@@ -25,6 +25,8 @@ LANDMARK_COLUMNS = (
 _OPTIONAL = ("name", "enabled")
 # written only where a weight is not 1: other programs' tables and older files have none
 _WEIGHT = "weight"
+# and where some were set aside to check fits
+_CHECK = "check"
 
 
 def is_own_header(header: list[str]) -> bool:
@@ -64,6 +66,7 @@ def read_own_csv(cells: Cells) -> LandmarkFile:
                 numbers.point(line, [row[at[f"fixed_{a}_um"]] for a in "zyx"], "fixed"),
                 numbers.point(line, [row[at[f"moving_{a}_um"]] for a in "zyx"], "moving"),
                 _weight(path, line, row[header.index(_WEIGHT)]) if _WEIGHT in header else 1.0,
+                _is_check(path, line, row[header.index(_CHECK)]) if _CHECK in header else False,
             )
         )
         refuse_too_many(path, len(found))
@@ -73,13 +76,17 @@ def read_own_csv(cells: Cells) -> LandmarkFile:
 def write_own_csv(landmarks: LandmarkSet, path: Path) -> None:
     """Write a landmark CSV (atomically; numbers with all their digits)."""
     is_weighted = any(m.weight != 1.0 for m in landmarks)
-    rows = [row_text([*LANDMARK_COLUMNS, *([_WEIGHT] if is_weighted else [])])]
+    has_checks = any(m.check for m in landmarks)
+    more = [*([_WEIGHT] if is_weighted else []), *([_CHECK] if has_checks else [])]
+    rows = [row_text([*LANDMARK_COLUMNS, *more])]
     for m in landmarks:
         cells = [m.id, m.name, "true" if m.enabled else "false"]
         for point in (m.fixed_um, m.moving_um):
             cells += ["", "", ""] if point is None else [repr(float(v)) for v in point]
         if is_weighted:
             cells.append(repr(float(m.weight)))
+        if has_checks:
+            cells.append("true" if m.check else "false")
         rows.append(row_text(cells))
     write_text(path, "".join(rows))
 
@@ -98,6 +105,10 @@ def _weight(path: Path, line: int, text: str) -> float:
             "write 1 for a usual landmark, 0.25 for one that is half as precise",
         )
     return value
+
+
+def _is_check(path: Path, line: int, text: str) -> bool:
+    return bool(text.strip()) and flag(path, line, text, _CHECK)
 
 
 def as_set(path: Path, found: list[Landmark]) -> LandmarkSet:
