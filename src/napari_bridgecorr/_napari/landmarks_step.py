@@ -42,8 +42,10 @@ from .views import (
     show_images_upright,
     show_view,
 )
+from .where_next import WhereNext
 
 if TYPE_CHECKING:
+    from ..fitting import NextLandmark
     from .lifeline import Lifeline
     from .viewer_session import ViewerSession
 
@@ -70,6 +72,9 @@ class LandmarksStep(Step):
         self.table.enabled_changed.connect(session.set_enabled)
         self.table.name_changed.connect(session.set_name)
         self.body.addWidget(self.table, 1)
+        self.where_next = WhereNext(session, lifeline)
+        self.where_next.found.connect(self._on_next_place)
+        self.body.addWidget(self.where_next)
         self.refinement = RefineLandmarks(session, lifeline)
         self.more = MoreButton(
             self.refinement,
@@ -246,6 +251,12 @@ class LandmarksStep(Step):
         rows = [i for i, name in enumerate(table) if name == landmark_id]
         if layer is not None and rows:
             layer.selected_data = {rows[0]}
+
+    def _on_next_place(self, place: NextLandmark) -> None:
+        side: Side = "moving" if self.view == "moving" else "fixed"
+        if self.view == "both":
+            self.set_view(side)
+        look_at(self._session, side, place.fixed_um if side == "fixed" else place.moving_um)
 
     def _on_selected(self) -> None:
         self.refinement.set_selected(self.table.selected_ids())

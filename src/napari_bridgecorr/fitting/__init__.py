@@ -8,6 +8,7 @@ from .error_summary import ErrorSummary, summarise
 from .fit import Fit, fit, prior_facts
 from .held_out import HeldOutErrors, k_fold, leave_one_out
 from .mismatches import Mismatch, find_mismatches
+from .next_landmark import NextLandmark, next_landmark
 from .options import FitOptions, parse_smoothing
 from .predicted_error import PredictedErrors, predicted_error
 from .robust import Suspect
@@ -27,6 +28,7 @@ __all__ = [
     "HeldOutErrors",
     "Mismatch",
     "ModelScore",
+    "NextLandmark",
     "PredictedErrors",
     "Suspect",
     "choose_check_landmarks",
@@ -37,6 +39,7 @@ __all__ = [
     "fit",
     "k_fold",
     "leave_one_out",
+    "next_landmark",
     "parse_smoothing",
     "predicted_error",
     "prior_facts",

@@ -309,6 +309,29 @@ class SplineSystem:
         As the variance of ``f(x) - a0^T y``, a0 reproducing affine maps from the landmarks, less
         what the contrasts tell of it: no difference of large numbers.
         """
+        a, rest, to_landmarks = self._contrasts_at(points_um, smoothing)
+        at_once = np.sum(a * (rest - to_landmarks), axis=0) + self.prior.at_zero
+        if self.has_eigenvalues:  # half the work of a product with B
+            values, modes, _ = self._eigen
+            told = np.sum((modes.T @ rest) ** 2 / (values + smoothing)[:, None], axis=0)
+        else:
+            told = np.sum(rest * self.bending(smoothing).times(rest), axis=0)
+        return np.asarray(np.maximum(at_once - told, 0.0))
+
+    def prediction_covariance(
+        self, points_um: FloatArray, others_um: FloatArray, smoothing: float
+    ) -> FloatArray:
+        """(m, p) kriging covariance between (m, 3) and (p, 3) points, of a variance of 1."""
+        a, rest, to_landmarks = self._contrasts_at(points_um, smoothing)
+        b, other_rest, _ = self._contrasts_at(others_um, smoothing)
+        between = self._kernel(self._normalise(points_um), self._normalise(others_um))
+        at_once = between + a.T @ other_rest - to_landmarks.T @ b
+        return np.asarray(at_once - rest.T @ self.bending(smoothing).times(other_rest))
+
+    def _contrasts_at(
+        self, points_um: FloatArray, smoothing: float
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """a0 (n, m), its covariance with the landmarks less that of f(x), and the latter."""
         from scipy.linalg import solve_triangular
 
         k = self.n_polynomial
@@ -317,15 +340,7 @@ class SplineSystem:
         start[:k] = solve_triangular(self._reflections.triangle, self._design(u).T, trans="T")
         a = self._reflections.forward(start)
         to_landmarks = (self._kernel(u) * self._root).T
-        there = self._weighed @ a + smoothing * a
-        rest = there - to_landmarks
-        at_once = np.sum(a * (rest - to_landmarks), axis=0) + self.prior.at_zero
-        if self.has_eigenvalues:  # half the work of a product with B
-            values, modes, _ = self._eigen
-            told = np.sum((modes.T @ rest) ** 2 / (values + smoothing)[:, None], axis=0)
-        else:
-            told = np.sum(rest * self.bending(smoothing).times(rest), axis=0)
-        return np.asarray(np.maximum(at_once - told, 0.0))
+        return a, self._weighed @ a + smoothing * a - to_landmarks, to_landmarks
 
     def full_matrix(self, smoothing: float) -> FloatArray:
         """``[[K + lambda W^-1, P], [P^T, 0]]``, (n + k, n + k)."""
@@ -386,10 +401,10 @@ class SplineSystem:
             values[:, 0] = 0.0
         return np.asarray(values @ noise.axes)
 
-    def _kernel(self, u: FloatArray) -> FloatArray:
+    def _kernel(self, u: FloatArray, control: FloatArray | None = None) -> FloatArray:
         from scipy.spatial.distance import cdist
 
-        control = self._normalise(self.fixed_um)
+        control = self._normalise(self.fixed_um) if control is None else control
         units = self.prior.units[self.axes]
         r = cdist(u[:, self.axes] / units, control[:, self.axes] / units)
         return self.prior.values(r, self.dimensions)
