@@ -35,7 +35,7 @@ _DEFAULT_UM = 20.0
 _FRACTION_OF_EXTENT = 1 / 45
 _FILL_OPACITY = 0.35
 # the columns of a layer's features, and what a new point has
-_DEFAULTS: dict[str, Any] = {"id": "", "name": "", "enabled": True, "check": False}
+DEFAULTS: dict[str, Any] = {"id": "", "name": "", "enabled": True, "check": False}
 _FLAGS = ("enabled", "check")
 
 
@@ -97,7 +97,7 @@ def point_arguments(
             "check": np.array([m.check for m in landmarks], dtype=bool),
         },
         # a click makes a point without an id, which then gets the next free one
-        "feature_defaults": dict(_DEFAULTS),
+        "feature_defaults": dict(DEFAULTS),
         "text": {
             "string": "{id}",
             "color": COLOURS[side],
@@ -208,20 +208,27 @@ def set_features(layer: Points, **columns: list[Any]) -> None:
     table = layer.features.copy()
     for name, values in columns.items():
         table[name] = np.array(values, dtype=bool if name in _FLAGS else object)
-    for name, default in _DEFAULTS.items():
+    for name, default in DEFAULTS.items():
         if name not in table:
             table[name] = [default] * len(table)
     for name in _FLAGS:
-        table[name] = [_truth(v, _DEFAULTS[name]) for v in table[name]]
+        table[name] = [_truth(v, DEFAULTS[name]) for v in table[name]]
+    set_table(layer, table)
+
+
+def set_table(layer: Points, table: Any) -> None:
+    """Replace all feature columns, keeping the defaults of those that others wrote."""
     layer.features = table
-    layer.feature_defaults = dict(_DEFAULTS)
+    others = layer.feature_defaults
+    kept = {str(name): others[name].iloc[0] for name in others}
+    layer.feature_defaults = {name: DEFAULTS.get(name, value) for name, value in kept.items()}
 
 
 def set_feature(layer: Points, landmark_id: str, column: str, value: Any) -> None:
     """Set one feature of one landmark's point, if it has one here."""
     if landmark_id not in raw_ids(layer):
         return
-    default = _DEFAULTS.get(column, "")
+    default = DEFAULTS.get(column, "")
     table = layer.features
     values = list(table[column]) if column in table else [default] * len(table)
     row = raw_ids(layer).index(landmark_id)

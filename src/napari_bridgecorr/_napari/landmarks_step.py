@@ -21,6 +21,7 @@ from ..errors import BridgecorrError
 from ..landmarks import Landmark, Point, Side
 from .fit_extras import MoreButton
 from .frames import LandmarkTag, frame_of, tag_of
+from .history_row import HistoryRow
 from .landmark_layers import (
     COLOURS,
     LAYER_NAMES,
@@ -75,6 +76,8 @@ class LandmarksStep(Step):
         self.where_next = WhereNext(session, lifeline)
         self.where_next.found.connect(self._on_next_place)
         self.body.addWidget(self.where_next)
+        self.history = HistoryRow(session, lifeline)
+        self.body.addWidget(self.history)
         self.refinement = RefineLandmarks(session, lifeline)
         self.more = MoreButton(
             self.refinement,

@@ -267,6 +267,8 @@ class RefineLandmarks(QWidget):
         to_um = {s.id: s.after_um for s in result.accepted}
         if to_um:
             unit = self._session.unknown_units()[SIDES.index("moving")]
+            n = len(to_um)
+            self._session.history.name_next(f"refine {n} landmark{'' if n == 1 else 's'}")
             self._moves.append(move_points(layer, to_um, unit))
             self._session.read_now()
         headline, reasons = in_words(result)

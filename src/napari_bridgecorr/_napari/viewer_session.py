@@ -23,6 +23,7 @@ from ..image import SpatialImage
 from ..landmarks import LandmarkSet, Side
 from .frames import ImageTag, tag_of, um_per
 from .landmark_layers import SIDES, assign_ids, points_to_landmarks, raw_ids, set_feature, side_of
+from .layer_history import LayerHistory
 from .layers import image_of_layer
 from .live_fit import LiveFit
 from .map_choice import MapChoice
@@ -88,6 +89,7 @@ class ViewerSession:
         self._results: weakref.WeakSet[Layer] = weakref.WeakSet()
         self.loaded_transform: LoadedTransform | None = None
         self.maps = MapChoice()
+        self.history = LayerHistory(self)
 
     # -- being used ------------------------------------------------------------------------------
 
@@ -326,6 +328,7 @@ class ViewerSession:
         fixed, moving = (self.point_layer(side) for side in SIDES)
         before = self._landmarks
         assign_ids(fixed, moving)
+        self.history.read()
         self._landmarks = points_to_landmarks(fixed, moving, self.unknown_units())
         if self._landmarks != before:
             self.landmarks_changed.emit()
@@ -352,6 +355,7 @@ class ViewerSession:
 
     def _on_removed(self, event: Event) -> None:
         self._unwatch(event.value)
+        self.history.note_removed(event.value, event.index)
         self._forget_gone_layers(event.value)
         self.layers_changed.emit()
         self.images_changed.emit()
@@ -370,6 +374,8 @@ class ViewerSession:
 
     def _on_points(self, event: Event) -> None:
         mine = [side for side in SIDES if event.source is self.point_layer(side)]
+        if mine:
+            self.history.hear(event.action)
         self._settle.start()
         if mine and event.action == ActionType.ADDED and len(event.data_indices) == 1:
             # napari is in the midst of adding: the id is given, and told, when it has finished

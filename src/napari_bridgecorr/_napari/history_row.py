@@ -1,0 +1,117 @@
+"""Buttons and keys that take back what was done to landmarks, and do it again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from app_model.types import KeyBinding, KeyCode, KeyMod
+from napari.components import ViewerModel
+from napari.settings import get_settings
+from napari.utils.action_manager import action_manager
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QResizeEvent
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
+
+from .panel_parts import button
+
+if TYPE_CHECKING:
+    from .lifeline import Lifeline
+    from .viewer_session import ViewerSession
+
+UNDO, REDO = "napari-bridgecorr:undo", "napari-bridgecorr:redo"
+_KEYS = {
+    UNDO: KeyMod.CtrlCmd | KeyCode.KeyZ,
+    REDO: KeyMod.CtrlCmd | KeyMod.Shift | KeyCode.KeyZ,
+}
+_CHANGE_KEYS = "other keys: Preferences > Shortcuts"
+_LEAST_PX = 110
+
+
+class HistoryRow(QWidget):
+    """Undo and redo, with the name of what they would do."""
+
+    def __init__(self, session: ViewerSession, lifeline: Lifeline) -> None:
+        super().__init__()
+        self._session = session
+        register_keys()
+        self.undo = button("Undo", "", name="bridgecorr_undo")
+        self.redo = button("Redo", "", name="bridgecorr_redo")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        for made, share in ((self.undo, 3), (self.redo, 2)):
+            made.setMinimumWidth(_LEAST_PX)
+            made.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            row.addWidget(made, share)
+        self.undo.clicked.connect(self._on_undo)
+        self.redo.clicked.connect(self._on_redo)
+        lifeline.connect(session.history.changed, self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Name what can be taken back and done again."""
+        history = self._session.history
+        _offer(self.undo, "Undo", history.undo_name, "Ctrl+Z")
+        _offer(self.redo, "Redo", history.redo_name, "Ctrl+Shift+Z")
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Shorten the names anew."""
+        super().resizeEvent(event)
+        self.refresh()
+
+    def _on_undo(self) -> None:
+        undo(self._session)
+
+    def _on_redo(self) -> None:
+        redo(self._session)
+
+
+def undo(session: ViewerSession) -> None:
+    """Take back the last change of landmarks and say so."""
+    name = session.history.undo()
+    session.told.emit(f"Undone: {name}." if name else "There is nothing to undo.", False)
+
+
+def redo(session: ViewerSession) -> None:
+    """Do the change again that was taken back last and say so."""
+    name = session.history.redo()
+    session.told.emit(f"Done again: {name}." if name else "There is nothing to do again.", False)
+
+
+def register_keys() -> None:
+    """Make undo and redo known to napari, once, with the user's keys where there are some."""
+    own = get_settings().shortcuts.shortcuts
+    for name, command, words in (
+        (UNDO, _undo_in, "Undo the last change of landmarks (bridgecorr)"),
+        (REDO, _redo_in, "Redo the change of landmarks that was undone (bridgecorr)"),
+    ):
+        if name in _registered:
+            continue
+        _registered.add(name)
+        action_manager.register_action(name, command, words, ViewerModel)
+        if name not in own:
+            action_manager.bind_shortcut(name, KeyBinding.from_int(_KEYS[name]))
+
+
+_registered: set[str] = set()
+
+
+# napari looks at what these are annotated with in order to fill it in by itself
+def _undo_in(viewer: Any) -> None:
+    from .viewer_session import session_of
+
+    undo(session_of(viewer))
+
+
+def _redo_in(viewer: Any) -> None:
+    from .viewer_session import session_of
+
+    redo(session_of(viewer))
+
+
+def _offer(made: QPushButton, verb: str, name: str, key: str) -> None:
+    made.setEnabled(bool(name))
+    whole = f"{verb}: {name}" if name else verb
+    room = max(made.width() - 16, _LEAST_PX - 16)
+    made.setText(made.fontMetrics().elidedText(whole, Qt.TextElideMode.ElideRight, room))
+    made.setToolTip(f"{whole} ({key}; {_CHANGE_KEYS})" if name else f"Nothing to {verb.lower()}")

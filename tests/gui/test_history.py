@@ -1,0 +1,160 @@
+"""Undo and redo by real keys and buttons, whoever made the change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari")
+
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from test_register_panel import canvas_of, click, click_canvas, settled
+
+from napari_bridgecorr._napari.history_row import register_keys
+from napari_bridgecorr._napari.landmark_layers import raw_ids
+from napari_bridgecorr._napari.viewer_session import session_of
+
+CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+
+
+def press(qtbot: Any, viewer: Any, redo: bool = False) -> None:
+    canvas = canvas_of(viewer)
+    QTest.keyClick(canvas, Qt.Key.Key_Z, CTRL | SHIFT if redo else CTRL)
+    qtbot.wait(60)
+
+
+def state(session: Any) -> dict:
+    session.read_now()
+    return {m.id: (m.name, m.enabled, m.fixed_um, m.moving_um) for m in session.landmarks}
+
+
+def test_clicks_and_drags_are_taken_back_by_keys(
+    viewer: Any, open_panel: Any, qtbot: Any, phantom_files: Any
+) -> None:
+    for key in ("mri", "two_photon"):
+        viewer.open(phantom_files.files[key], plugin="napari-bridgecorr")
+    panel = open_panel(viewer)
+    session = session_of(viewer)
+    assert not panel.landmarks.history.undo.isEnabled()
+    click(panel.landmarks.new_layers)
+    qtbot.wait(100)
+    seen = [state(session)]
+    names = []
+    for place in ((400.0, 300.0), (500.0, 600.0), (600.0, 450.0)):
+        click_canvas(qtbot, viewer, place)
+        seen.append(state(session))
+        names.append(session.history.undo_name)
+    assert [len(s) for s in seen] == [0, 1, 1, 2]
+    assert names == ["add L01 (fixed)", "add L01 (moving)", "add L02 (fixed)"]
+    assert panel.landmarks.history.undo.text() == "Undo: add L02 (fixed)"
+    # drag the point that was placed last, with pauses that let it be read on the way
+    panel.landmarks.set_view("fixed")
+    panel.landmarks.place.setChecked(False)
+    layer = session.point_layer("fixed")
+    layer.mode = "select"
+    canvas = canvas_of(viewer)
+    centre, zoom = viewer.scene.camera.center[-2:], viewer.scene.camera.zoom
+    at = np.array([canvas.height() / 2, canvas.width() / 2])
+    at = at + (np.array([600.0, 450.0]) - centre) * zoom
+    start = QPoint(round(at[1]), round(at[0]))
+    QTest.mouseMove(canvas, start)
+    qtbot.wait(30)
+    QTest.mousePress(canvas, Qt.MouseButton.LeftButton, pos=start)
+    for step in (10, 20, 30):
+        QTest.mouseMove(canvas, start + QPoint(step, step))
+        qtbot.wait(70)
+    QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=start + QPoint(30, 30))
+    qtbot.wait(80)
+    dragged = state(session)
+    moved = np.subtract(dragged["L02"][2], seen[-1]["L02"][2])
+    assert np.linalg.norm(moved) == pytest.approx(30 * np.sqrt(2) / zoom, rel=0.2)
+    assert panel.landmarks.history.undo.text() == "Undo: move L02 (fixed)"
+    for wanted in (seen[3], seen[2], seen[1], seen[0]):
+        press(qtbot, viewer)
+        assert state(session) == wanted
+    assert not panel.landmarks.history.undo.isEnabled()
+    assert session.history.redo_name == "add L01 (fixed)"
+    for wanted in (seen[1], seen[2], seen[3], dragged):
+        press(qtbot, viewer, redo=True)
+        assert state(session) == wanted
+
+
+def test_what_panels_and_plugins_do_is_taken_back_by_the_button(
+    registered: Any, qtbot: Any
+) -> None:
+    viewer, panel = registered
+    session, undo = session_of(viewer), panel.landmarks.history.undo
+    fixed, moving = (session.point_layer(side) for side in ("fixed", "moving"))
+    fixed.features = fixed.features.assign(score=np.arange(len(fixed.data)) / 2)
+    settled(qtbot, viewer)
+    seen, named = [state(session)], []
+    looks = fixed.size.copy(), fixed.face_color.copy(), list(fixed.features["score"])
+    names = raw_ids(fixed)
+
+    def rename() -> None:
+        session.set_name(names[2], "vein")
+
+    def leave_out() -> None:
+        session.set_enabled(names[0], False)
+
+    def delete_a_pair() -> None:
+        for layer in (fixed, moving):
+            layer.selected_data = {raw_ids(layer).index(names[3])}
+            layer.remove_selected()
+
+    def script() -> None:
+        moving.data = moving.data + 5.0
+
+    def delete_the_layers() -> None:
+        viewer.layers.selection = {fixed, moving}
+        viewer.layers.remove_selected()
+
+    for act in (rename, leave_out, delete_a_pair, script, delete_the_layers):
+        act()
+        settled(qtbot, viewer)
+        seen.append(state(session))
+        named.append(session.history.undo_name)
+    assert named == [
+        f"rename {names[2]}",
+        f"leave out {names[0]}",
+        f"delete {names[3]}",
+        f"move {len(names) - 1} landmarks (moving)",
+        "delete 2 layers of landmarks",
+    ]
+    assert seen[-1] == {}
+    for wanted in reversed(seen[:-1]):
+        click(undo)
+        settled(qtbot, viewer)
+        found = state(session)
+        assert found.keys() == wanted.keys()
+        assert found == wanted
+    back = session.point_layer("fixed")
+    assert back is not fixed
+    assert raw_ids(back) == names
+    assert np.array_equal(back.size, looks[0])
+    assert np.array_equal(back.face_color, looks[1])
+    assert list(back.features["score"]) == looks[2]
+    assert "Undone: rename" in panel.message.text()
+    for wanted in seen[1:]:
+        click(panel.landmarks.history.redo)
+        settled(qtbot, viewer)
+        assert state(session) == wanted
+
+
+def test_the_keys_stand_among_naparis_shortcuts(qtbot: Any) -> None:
+    from napari._qt.widgets.qt_keyboard_settings import ShortcutEditor
+
+    register_keys()
+    editor = ShortcutEditor()
+    qtbot.addWidget(editor)
+    table = editor._table
+    words = {
+        table.item(row, 0).text(): table.item(row, 2).text() for row in range(table.rowCount())
+    }
+    assert words["Undo the last change of landmarks (bridgecorr)"] == "Ctrl+Z"
+    assert words["Redo the change of landmarks that was undone (bridgecorr)"].startswith(
+        "Ctrl+\u21e7"
+    )
