@@ -224,6 +224,18 @@ def set_table(layer: Points, table: Any) -> None:
     layer.feature_defaults = {name: DEFAULTS.get(name, value) for name, value in kept.items()}
 
 
+def expect_click(layer: Points, landmark_id: str = "") -> None:
+    """Say what the next click makes, whatever is selected: napari copies its features."""
+    if "id" not in layer.features:
+        return
+    defaults = {
+        name: DEFAULTS.get(str(name), column.iloc[0])
+        for name, column in layer.feature_defaults.items()
+    }
+    layer.feature_defaults = {**defaults, "id": landmark_id}
+    layer.current_symbol = "disc"
+
+
 def set_feature(layer: Points, landmark_id: str, column: str, value: Any) -> None:
     """Set one feature of one landmark's point, if it has one here."""
     if landmark_id not in raw_ids(layer):

@@ -22,6 +22,7 @@ from ..landmarks import Landmark, Point, Side
 from .fit_extras import MoreButton
 from .frames import LandmarkTag, frame_of, tag_of
 from .history_row import HistoryRow
+from .keys_fold import KeysFold
 from .landmark_layers import (
     COLOURS,
     LAYER_NAMES,
@@ -33,6 +34,7 @@ from .landmark_layers import (
 from .landmark_table import LandmarkTable
 from .layers import image_of_layer
 from .panel_parts import LayerChooser, Step, button, muted
+from .placing import Placing
 from .refine_landmarks import RefineLandmarks
 from .views import (
     View,
@@ -87,12 +89,22 @@ class LandmarksStep(Step):
         )
         self.body.addWidget(self.more)
         self.body.addWidget(self.refinement)
+        self.placing = Placing(session, lifeline, self)
+        self.keys = KeysFold(session, lifeline, self.placing)
+        self.body.addWidget(
+            MoreButton(
+                self.keys,
+                "Keys",
+                "Every key for placing landmarks, each with a button that does the same",
+                "bridgecorr_keys",
+            )
+        )
+        self.body.addWidget(self.keys)
         self.table.itemSelectionChanged.connect(self._on_selected)
         lifeline.connect(session.layers_changed, self.refresh_layers)
         lifeline.connect(session.images_changed, self.refresh_layers)
         lifeline.connect(session.landmarks_changed, self.refresh_table)
         lifeline.connect(session.fit_changed, self.refresh_table)
-        lifeline.connect(session.point_added, self._on_point_added)
         self.refresh_layers()
         self.refresh_table()
 
@@ -249,6 +261,7 @@ class LandmarksStep(Step):
         if self.view != "both" and self.view != side:
             self.set_view(side)
         look_at(self._session, side, point)
+        self.placing.set_current(landmark_id)
         layer = self._session.point_layer(side)
         table = layer.features["id"] if layer is not None and "id" in layer.features else []
         rows = [i for i, name in enumerate(table) if name == landmark_id]
@@ -276,37 +289,15 @@ class LandmarksStep(Step):
         found = [m for m in self._session.landmarks if m.id == landmark_id]
         return found[0] if found else None
 
-    def _on_point_added(self, side: Side, landmark_id: str) -> None:
-        landmark = self._landmark(landmark_id)
-        if landmark is None or self.view != side or not self.follow.isChecked():
-            return
-        other: Side = "moving" if side == "fixed" else "fixed"
-        if self._session.image_layer(other) is None or self._session.point_layer(other) is None:
-            return
-        if position(landmark, other) is not None:
-            if side == "moving":  # the pair is complete: on to the next one
-                self.set_view("fixed")
-                look_at(self._session, "fixed", position(landmark, "fixed"))
-            return
-        self.set_view(other)
-        expected = self._expected(landmark, side)
-        if expected is not None:
-            look_at(self._session, other, expected)
+    def follows(self) -> bool:
+        """Whether the view goes to the other image after a click."""
+        return self.follow.isChecked()
 
-    def _expected(self, landmark: Landmark, placed: Side) -> Point | None:
-        """Where the map expects the partner of a half pair; None if there is no telling."""
-        made, point = self._session.image_map() or self._session.fit, position(landmark, placed)
-        if made is None or point is None:
-            return None
-        try:
-            transform = made.transform if placed == "fixed" else made.transform.inverse()
-            expected = transform.map(np.asarray(point)[None])[0]
-        except BridgecorrError:
-            return None  # it only helps: without it the user searches
-        if not np.all(np.isfinite(expected)):
-            return None
-        z, y, x = (float(v) for v in expected)
-        return z, y, x
+    def select(self, landmark_id: str) -> None:
+        """Show in the table which landmark is the current one."""
+        row = self.table.row_of(landmark_id)
+        if row >= 0:
+            self.table.selectRow(row)
 
     def _on_place(self, checked: bool) -> None:
         if checked and self.view == "both":

@@ -28,6 +28,7 @@ class Lifeline:
     def __init__(self, session: ViewerSession) -> None:
         self._session = session
         self._connections: list[tuple[SignalInstance, Callable[..., Any]]] = []
+        self._last_calls: list[Callable[[], None]] = []
         self._job: Job | None = None
         self._jobs: set[Job] = set()
         self._is_over = False
@@ -48,6 +49,10 @@ class Lifeline:
         signal.connect(slot)
         self._connections.append((signal, slot))
 
+    def at_end(self, call: Callable[[], None]) -> None:
+        """Call this at the end, after the jobs were told to stop."""
+        self._last_calls.append(call)
+
     def start(self, job: Job) -> None:
         """Begin a job that the end cancels."""
         self._job = job
@@ -65,4 +70,7 @@ class Lifeline:
         for signal, slot in self._connections:
             signal.disconnect(slot, missing_ok=True)
         self._connections.clear()
+        for call in self._last_calls:
+            call()
+        self._last_calls.clear()
         self._session.detach()

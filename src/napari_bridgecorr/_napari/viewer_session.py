@@ -22,6 +22,7 @@ from ..fitting import Fit, FitOptions
 from ..image import SpatialImage
 from ..landmarks import LandmarkSet, Side
 from .frames import ImageTag, tag_of, um_per
+from .ghost import is_ghost
 from .landmark_layers import SIDES, assign_ids, points_to_landmarks, raw_ids, set_feature, side_of
 from .layer_history import LayerHistory
 from .layers import image_of_layer
@@ -204,11 +205,11 @@ class ViewerSession:
     # -- landmarks -------------------------------------------------------------------------------
 
     def all_point_layers(self) -> list[Points]:
-        """Every Points layer of the viewer."""
+        """Every Points layer of the viewer that may mark landmarks."""
         viewer = self._viewer()
         if viewer is None:
             return []
-        return [layer for layer in viewer.layers if isinstance(layer, Points)]
+        return [i for i in viewer.layers if isinstance(i, Points) and not is_ghost(i)]
 
     def point_layer(self, side: Side) -> Points | None:
         """The Points layer that marks one side."""

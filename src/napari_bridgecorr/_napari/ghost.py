@@ -1,0 +1,141 @@
+"""The ghost of a missing partner: where it is expected, and how far round that it may be.
+
+A Points layer like any other, so that every view that shows Points shows it: a cross at the place,
+and dots along the outline within which the partner lies with a probability of 95 %.
+"""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from napari.layers import Points
+
+from ..fitting.predicted_place import PredictedPlace
+from ..landmarks import Side
+from .frames import METADATA_KEY, world_matrix
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+    from napari.viewer import Viewer
+
+    from .viewer_session import ViewerSession
+
+NAME = "expected place"
+_COLOUR = "#ffffff"
+_DOTS = 40
+# of the landmarks' own size
+_DOT, _CROSS = 0.22, 1.0
+
+
+@dataclass(frozen=True)
+class GhostTag:
+    """What the ghost's layer remembers: the side it belongs to."""
+
+    side: Side
+
+
+def is_ghost(layer: Layer) -> bool:
+    """Whether a layer is a ghost's, which marks no landmark."""
+    return isinstance(layer.metadata.get(METADATA_KEY), GhostTag)
+
+
+class Ghost:
+    """Shows one expected place in the viewer, or none."""
+
+    def __init__(self, session: ViewerSession) -> None:
+        self._session = session
+        self._layer: weakref.ref[Points] | None = None
+        self._shown: tuple[Side, PredictedPlace] | None = None
+
+    @property
+    def side(self) -> Side | None:
+        """Where the ghost is."""
+        return None if self._shown is None else self._shown[0]
+
+    @property
+    def place(self) -> PredictedPlace | None:
+        """What it shows."""
+        return None if self._shown is None else self._shown[1]
+
+    def show(self, side: Side, place: PredictedPlace) -> None:
+        """Show the partner's expected place in one side's image."""
+        viewer, points = self._session.viewer, self._session.point_layer(side)
+        if viewer is None or points is None or points.ndim != 3:
+            return
+        if self.side != side:
+            self.hide()
+        self._shown = side, place
+        layer = None if self._layer is None else self._layer()
+        data, size, symbols = self._marks(viewer, points, place)
+        if layer is None or layer not in viewer.layers:
+            viewer.dims.events.ndisplay.connect(self._redraw)
+            viewer.dims.events.order.connect(self._redraw)
+            active = viewer.layers.selection.active
+            layer = Points(
+                data,
+                name=NAME,
+                scale=points.scale,
+                translate=points.translate,
+                affine=points.affine,
+                units=points.units,
+                axis_labels=points.axis_labels,
+                size=size,
+                symbol=symbols,
+                face_color=_COLOUR,
+                border_color="#202020",
+                border_width=0.15,
+                opacity=0.9,
+                projection_mode=str(points.projection_mode),
+                canvas_size_limits=(3, 40),
+                metadata={METADATA_KEY: GhostTag(side)},
+            )
+            self._layer = weakref.ref(layer)
+            viewer.add_layer(layer)
+            # the landmarks stay what a click goes to
+            viewer.layers.selection.active = active
+            return
+        layer.selected_data = set()
+        layer.data = data
+        layer.size = size
+        layer.symbol = symbols
+
+    def hide(self) -> None:
+        """Take the ghost away."""
+        self._shown = None
+        layer = None if self._layer is None else self._layer()
+        self._layer = None
+        viewer = self._session.viewer
+        if viewer is None:
+            return
+        viewer.dims.events.ndisplay.disconnect(self._redraw)
+        viewer.dims.events.order.disconnect(self._redraw)
+        if layer is not None and layer in viewer.layers:
+            active = viewer.layers.selection.active
+            viewer.layers.remove(layer)
+            if active is not layer and active in viewer.layers:
+                viewer.layers.selection.active = active
+
+    def _redraw(self) -> None:
+        if self._shown is not None:
+            self.show(*self._shown)
+
+    def _marks(
+        self, viewer: Viewer, points: Points, place: PredictedPlace
+    ) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        unit = self._session.unknown_units()[0 if self.side == "fixed" else 1]
+        seen = place.seen_through(np.linalg.inv(world_matrix(points, unit)))
+        parts = [seen.place_um[None]]
+        if place.is_spread_known:
+            displayed = [axis - (viewer.dims.ndim - 3) for axis in viewer.dims.displayed]
+            if len(displayed) == 2 and min(displayed) >= 0:
+                parts.append(seen.ellipse((displayed[0], displayed[1]), _DOTS))
+            elif len(displayed) == 3:
+                parts.append(seen.ellipsoid(_DOTS))
+        data = np.concatenate(parts)
+        mark = float(points.size[-1]) if len(points.size) else float(points.current_size)
+        size = np.full(len(data), _DOT * mark)
+        size[0] = _CROSS * mark
+        return data, size, ["cross"] + ["disc"] * (len(data) - 1)

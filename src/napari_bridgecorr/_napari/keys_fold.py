@@ -1,0 +1,108 @@
+"""A fold of step 2 that lists every key of the landmarks, each with a button that does the same."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QPushButton, QVBoxLayout, QWidget
+
+from .landmark_keys import InstalledKeys, KeyAction, keys_of
+from .panel_parts import button, muted
+from .placing import Placing
+from .placing_actions import ACTIONS
+
+if TYPE_CHECKING:
+    from .lifeline import Lifeline
+    from .viewer_session import ViewerSession
+
+_WORDS = {"Escape": "Esc", "Delete": "Del", "Up": "↑", "Down": "↓", "Left": "←", "Right": "→"}
+_PAD = {
+    "nudge_up": ("▲", 0, 1),
+    "nudge_left": ("◀", 1, 0),
+    "nudge_down": ("▼", 1, 1),
+    "nudge_right": ("▶", 1, 2),
+    "nudge_shallower": ("⤒ depth", 0, 3),
+    "nudge_deeper": ("⤓ depth", 1, 3),
+}
+
+
+class KeysFold(QWidget):
+    """Buttons with their keys; the keys are changed in napari's preferences."""
+
+    def __init__(self, session: ViewerSession, lifeline: Lifeline, placing: Placing) -> None:
+        super().__init__()
+        self._placing = placing
+        self._keys = InstalledKeys(session, ACTIONS, placing.do)
+        self.buttons: dict[str, QPushButton] = {}
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        grid = QGridLayout()
+        grid.setSpacing(4)
+        plain = [a for a in ACTIONS if not a.name.startswith("nudge_")]
+        for number, action in enumerate(plain):
+            grid.addWidget(self._made(action, action.title), number // 2, number % 2)
+        column.addLayout(grid)
+        self._pad_words = muted()
+        column.addWidget(self._pad_words)
+        pad = QGridLayout()
+        pad.setSpacing(4)
+        by_name = {a.name: a for a in ACTIONS}
+        for name, (text, row, at) in _PAD.items():
+            pad.addWidget(self._made(by_name[name], text), row, at)
+        column.addLayout(pad)
+        self.tenth = QCheckBox("The buttons move by a tenth of a voxel")
+        self.tenth.setObjectName("bridgecorr_tenth")
+        self.tenth.setToolTip("As the Shift key does; off: by one voxel of the image shown")
+        column.addWidget(self.tenth)
+        column.addWidget(
+            muted(
+                "Keys act while the mouse is over the picture. Change them in "
+                "File ▸ Preferences ▸ Shortcuts, where they begin with “Landmarks:”."
+            )
+        )
+        lifeline.connect(session.layers_changed, self._keys.refresh)
+        lifeline.connect(self._keys.keys_changed, self.refresh)
+        lifeline.connect(placing.changed, self.refresh)
+        lifeline.at_end(self._keys.end)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the keys as they are now, and what can be done."""
+        for action in ACTIONS:
+            made = self.buttons.get(action.name)
+            if made is None:
+                continue
+            keys = _in_words(action)
+            made.setToolTip(f"{action.tip} ({keys})" if keys else f"{action.tip} (no key)")
+            if action.name not in _PAD:
+                made.setText(f"{action.title}  [{keys}]" if keys else action.title)
+        self.buttons["confirm"].setEnabled(self._placing.ghost.side is not None)
+        by_name = {a.name: a for a in ACTIONS}
+        listed = ", ".join(_in_words(by_name[name]) or "–" for name in _PAD)
+        tenth = ", ".join(_in_words(by_name[f"{name}_tenth"]) or "–" for name in _PAD)
+        self._pad_words.setText(f"Move the current point by a voxel: {listed}; by a tenth: {tenth}")
+
+    def _made(self, action: KeyAction, text: str) -> QPushButton:
+        made = button(text, action.tip, name=f"bridgecorr_{action.name}")
+        # the picture keeps the keys: Space would else press the button again
+        made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        made.clicked.connect(partial(self._on_clicked, action.name))
+        self.buttons[action.name] = made
+        return made
+
+    def _on_clicked(self, name: str, _checked: bool = False) -> None:
+        is_tenth = name in _PAD and self.tenth.isChecked()
+        self._placing.do(f"{name}_tenth" if is_tenth else name)
+
+
+def _in_words(action: KeyAction) -> str:
+    return " or ".join(_word(key) for key in keys_of(action))
+
+
+def _word(key: str) -> str:
+    """As it is printed on a keyboard: napari's own signs for Space or Escape few can read."""
+    *modifiers, last = key.split("+")
+    return "+".join([*modifiers, _WORDS.get(last, last)])
