@@ -148,10 +148,8 @@ def test_refined_undone_cancelled_and_too_late(
     assert not refinement.undo.isEnabled()
 
     # one alone, chosen in the table; undone after it was moved again it stays
-    row = step.table.row_of("L12")
-    QTest.mouseClick(
-        step.table.viewport(), LEFT, pos=step.table.visualItemRect(step.table.item(row, 1)).center()
-    )
+    cell = step.table.rows.index(step.table.row_of("L12"), 1)
+    QTest.mouseClick(step.table.viewport(), LEFT, pos=step.table.visualRect(cell).center())
     qtbot.waitUntil(lambda: not session.is_fitting, timeout=20_000)
     _click(refinement.refine_selected)
     qtbot.waitUntil(refinement.undo.isEnabled, timeout=30_000)

@@ -98,7 +98,7 @@ def test_the_table_shows_the_worst_first_and_a_click_looks_at_it(
     viewer, panel = registered
     session, table = session_of(viewer), panel.landmarks.table
     errors = session.fit.diagnostics.leave_one_out_lengths_um
-    shown = [float(table.item(row, 3).text()) for row in range(table.rowCount())]
+    shown = [float(table.text(row, 3)) for row in range(table.model().rowCount())]
     assert shown == sorted(shown, reverse=True)
     assert shown[0] == pytest.approx(errors.max(), abs=0.06)
     tick(panel.images.upright)
@@ -106,9 +106,10 @@ def test_the_table_shows_the_worst_first_and_a_click_looks_at_it(
     qtbot.wait(50)
     click(panel.landmarks.view_buttons["moving"])
     row = 3
-    table.scrollToItem(table.item(row, 1))
-    QTest.mouseClick(table.viewport(), LEFT, pos=table.visualItemRect(table.item(row, 1)).center())
-    landmark = session.landmarks[table.item(row, 0).text()]
+    table.scrollTo(table.rows.index(row, 1))
+    centre = table.visualRect(table.rows.index(row, 1)).center()
+    QTest.mouseClick(table.viewport(), LEFT, pos=centre)
+    landmark = session.landmarks[table.rows.index(row, 0).data(Qt.ItemDataRole.EditRole)]
     assert np.allclose(viewer.scene.camera.center[-2:], landmark.moving_um[1:], atol=1e-6)
     assert abs(viewer.dims.point[-3] - landmark.moving_um[0]) <= 12
 
@@ -116,8 +117,9 @@ def test_the_table_shows_the_worst_first_and_a_click_looks_at_it(
 def test_leaving_a_landmark_out_refits_without_it(registered: Any, qtbot: Any) -> None:
     viewer, panel = registered
     session, table = session_of(viewer), panel.landmarks.table
-    worst = table.item(0, 0).text()
-    table.item(0, 0).setCheckState(Qt.CheckState.Unchecked)
+    worst = table.worst_after()
+    tick_box = table.visualRect(table.rows.index(table.row_of(worst), 0))
+    QTest.mouseClick(table.viewport(), LEFT, pos=tick_box.topLeft() + QPoint(10, 12))
     qtbot.waitUntil(lambda: session.fit is not None and len(session.fit.pairs) == 15, timeout=5000)
     assert worst not in session.fit.pairs.ids
     assert "1 left out" in panel.fit.summary.text()
@@ -173,7 +175,7 @@ def test_pairs_from_the_first_click(
     # the other image has opened by itself
     assert panel.landmarks.view == "moving"
     assert str(moving.mode) == "add"
-    assert panel.landmarks.table.item(0, 2).text() == "needs its moving point"
+    assert panel.landmarks.table.text(0, 2) == "needs its moving point"
     click_canvas(qtbot, viewer, (500.0, 600.0))
     assert raw_ids(fixed) == raw_ids(moving) == ["L01"]
     assert np.allclose(world_points(moving)[0][1:], (500, 600), atol=2 * pixel_um)
@@ -394,8 +396,8 @@ def test_two_viewers_do_not_meet(
     settled(qtbot, first)
     settled(qtbot, second)
     assert session_of(first) is not session_of(second)
-    assert one.landmarks.table.rowCount() == 16
-    assert two.landmarks.table.rowCount() == 0
+    assert one.landmarks.table.model().rowCount() == 16
+    assert two.landmarks.table.model().rowCount() == 0
     assert session_of(second).image_layers() == []
 
 

@@ -31,7 +31,7 @@ from .landmark_layers import (
     position,
     set_scale,
 )
-from .landmark_table import LandmarkTable
+from .landmark_list import LandmarkList
 from .layers import image_of_layer
 from .panel_parts import LayerChooser, Step, button, muted
 from .placing import Placing
@@ -70,11 +70,11 @@ class LandmarksStep(Step):
         self._depth_for: tuple[object, ...] = ()
         self._add_choosers()
         self._add_view_row()
-        self.table = LandmarkTable()
-        self.table.landmark_chosen.connect(self.look_at_landmark)
-        self.table.enabled_changed.connect(session.set_enabled)
-        self.table.name_changed.connect(session.set_name)
-        self.body.addWidget(self.table, 1)
+        self.list = LandmarkList(session, lifeline)
+        self.table = self.list.table
+        self.list.landmark_chosen.connect(self.look_at_landmark)
+        self.list.refine_asked.connect(self._on_refine_asked)
+        self.body.addWidget(self.list, 1)
         self.where_next = WhereNext(session, lifeline)
         self.where_next.found.connect(self._on_next_place)
         self.body.addWidget(self.where_next)
@@ -103,10 +103,7 @@ class LandmarksStep(Step):
         self.table.itemSelectionChanged.connect(self._on_selected)
         lifeline.connect(session.layers_changed, self.refresh_layers)
         lifeline.connect(session.images_changed, self.refresh_layers)
-        lifeline.connect(session.landmarks_changed, self.refresh_table)
-        lifeline.connect(session.fit_changed, self.refresh_table)
         self.refresh_layers()
-        self.refresh_table()
 
     def _add_choosers(self) -> None:
         grid = QGridLayout()
@@ -202,11 +199,6 @@ class LandmarksStep(Step):
             self._step_by_planes()
             self._suggest_depth()
 
-    def refresh_table(self) -> None:
-        """Show the landmarks and their errors as they are now."""
-        self.table.show_landmarks(self._session.landmarks, self._session.fit)
-        self._on_selected()
-
     # -- doing -----------------------------------------------------------------------------------
 
     def set_view(self, view: View) -> None:
@@ -276,6 +268,11 @@ class LandmarksStep(Step):
 
     def _on_selected(self) -> None:
         self.refinement.set_selected(self.table.selected_ids())
+
+    def _on_refine_asked(self) -> None:
+        self.more.setChecked(True)  # where progress and answer are shown
+        pairs = {m.id for m in self._session.landmarks if m.is_pair}
+        self.refinement.start(tuple(i for i in self.table.selected_ids() if i in pairs))
 
     def _where(self, landmark: Landmark | None) -> tuple[Side, Point | None]:
         preferred: Side = "moving" if self.view == "moving" else "fixed"

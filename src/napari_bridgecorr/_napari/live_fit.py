@@ -71,7 +71,7 @@ class LiveFit:
 
 
 def _question(landmarks: LandmarkSet, options: FitOptions) -> Question:
-    return tuple(m for m in landmarks if m.enabled and m.is_pair), options
+    return tuple(m for m in landmarks if m.enabled and m.is_pair and not m.check), options
 
 
 def _answer(question: Question, landmarks: LandmarkSet) -> tuple[Question, Fit | None, str]:

@@ -27,6 +27,7 @@ from .landmark_layers import SIDES, assign_ids, points_to_landmarks, raw_ids, se
 from .layer_history import LayerHistory
 from .layers import image_of_layer
 from .live_fit import LiveFit
+from .live_judgement import LiveJudgement
 from .map_choice import MapChoice
 
 if TYPE_CHECKING:
@@ -65,14 +66,17 @@ class ViewerSession:
     """Which layers are fixed and moving, their landmarks, and the fit of these.
 
     Signals (all in the GUI thread): `layers_changed` (the list or its names), `images_changed`,
-    `landmarks_changed`, `fit_changed`, `point_added` (side and id of a point just added by hand),
-    `told` (a message for the user, and whether it is a complaint).
+    `landmarks_changed`, `fit_changed`, `judgement_changed` (some moments after the fit),
+    `worst_asked` (by its key: go to the worst pair), `point_added` (side and id of
+    a point just added by hand), `told` (a message for the user, and whether it is a complaint).
     """
 
     layers_changed = Signal()
     images_changed = Signal()
     landmarks_changed = Signal()
     fit_changed = Signal()
+    judgement_changed = Signal()
+    worst_asked = Signal()
     point_added = Signal(str, str)
     told = Signal(str, bool)  # a message, and whether it is a complaint
 
@@ -86,7 +90,8 @@ class ViewerSession:
         self._settle = QTimer()
         self._settle.setSingleShot(True)
         self._settle.setInterval(_SETTLE_MS)
-        self._fits = LiveFit(self.fit_changed.emit)
+        self._fits = LiveFit(self._on_fitted)
+        self.judgement = LiveJudgement(self.judgement_changed.emit)
         self._results: weakref.WeakSet[Layer] = weakref.WeakSet()
         self.loaded_transform: LoadedTransform | None = None
         self.maps = MapChoice()
@@ -102,6 +107,7 @@ class ViewerSession:
             return
         self._settle.timeout.connect(self._read_landmarks)
         self._fits.start()
+        self.judgement.start()
         events = viewer.layers.events
         events.inserted.connect(self._on_inserted)
         events.removed.connect(self._on_removed)
@@ -122,6 +128,7 @@ class ViewerSession:
             self._settle.stop()
             self._settle.timeout.disconnect(self._read_landmarks)
         self._fits.stop()
+        self.judgement.stop()
         viewer = self._viewer()
         if viewer is None:
             return
@@ -334,6 +341,11 @@ class ViewerSession:
         if self._landmarks != before:
             self.landmarks_changed.emit()
         self._fits.ask(self._landmarks, self._options)
+        self.judgement.ask(self._landmarks, self.fit)
+
+    def _on_fitted(self) -> None:
+        self.judgement.ask(self._landmarks, self.fit)
+        self.fit_changed.emit()
 
     def _watch(self, layer: Layer) -> None:
         for name in _PLACE_EVENTS:

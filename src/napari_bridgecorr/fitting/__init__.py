@@ -7,6 +7,7 @@ from .error_model import CheckErrorModel, ErrorModel, HeldOutErrorModel, error_m
 from .error_summary import ErrorSummary, summarise
 from .fit import Fit, fit, prior_facts
 from .held_out import HeldOutErrors, k_fold, leave_one_out
+from .judgement import Judgement, judge
 from .mismatches import Mismatch, find_mismatches
 from .next_landmark import NextLandmark, next_landmark
 from .options import FitOptions, parse_smoothing
@@ -26,6 +27,7 @@ __all__ = [
     "FoldingCheck",
     "HeldOutErrorModel",
     "HeldOutErrors",
+    "Judgement",
     "Mismatch",
     "ModelScore",
     "NextLandmark",
@@ -37,6 +39,7 @@ __all__ = [
     "errors_at_checks",
     "find_mismatches",
     "fit",
+    "judge",
     "k_fold",
     "leave_one_out",
     "next_landmark",
