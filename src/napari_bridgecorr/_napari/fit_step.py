@@ -10,8 +10,10 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QH
 
 from ..fitting import MODELS, FitOptions
 from .fit_extras import FitExtras, MoreButton
+from .model_list import ModelList
 from .panel_parts import ACCENT, AMBER, Step, muted, primary, wrapped
 from .summary import MODEL_NAMES, NOT_ACCURACY, summarise
+from .verdict_card import VerdictCard
 
 if TYPE_CHECKING:
     from .lifeline import Lifeline
@@ -87,6 +89,25 @@ class FitStep(Step):
         self.caution = muted(NOT_ACCURACY)
         self.body.addWidget(self.summary)
         self.body.addWidget(self.caution)
+        self.compare = ModelList(session, lifeline)
+        self.compare.model_chosen.connect(self._on_model_chosen)
+        self.verdict = VerdictCard(session, lifeline)
+        for folded, title, tip, name in (
+            (
+                self.compare,
+                "Compare models",
+                "Every model with its error (µm) at left-out pairs; a click chooses one",
+                "bridgecorr_compare_fold",
+            ),
+            (
+                self.verdict,
+                "How good is it?",
+                "The error to reckon with (µm), how it was found, and what would improve it",
+                "bridgecorr_verdict_fold",
+            ),
+        ):
+            self.body.addWidget(MoreButton(folded, title, tip, name))
+            self.body.addWidget(folded)
         self._show_options(session.options)
         self.model.activated.connect(self._on_edited)
         self.auto.toggled.connect(self._on_edited)
@@ -143,6 +164,10 @@ class FitStep(Step):
         self._enable()
         self._session.set_options(self.options())
         self.refresh()
+
+    def _on_model_chosen(self, model: str) -> None:
+        self.model.setCurrentIndex(self.model.findData(model))
+        self._on_edited()
 
     def _on_fit(self) -> None:
         self._is_asked = True

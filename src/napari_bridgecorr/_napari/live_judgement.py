@@ -27,6 +27,7 @@ class LiveJudgement:
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._asked: tuple[LandmarkSet, Fit] | None = None
+        self._judged: tuple[LandmarkSet, Fit] | None = None
         self._answers = LatestAnswer()
         self._rest = QTimer()
         self._rest.setSingleShot(True)
@@ -36,7 +37,7 @@ class LiveJudgement:
     @property
     def is_busy(self) -> bool:
         """Whether a judgement is still to come."""
-        return self._rest.isActive() or self._answers.is_busy
+        return self._asked is not None and self._asked is not self._judged
 
     def start(self) -> None:
         """Begin to listen for answers."""
@@ -76,5 +77,5 @@ class LiveJudgement:
     def _take(self, answer: tuple[tuple[LandmarkSet, Fit], Judgement]) -> None:
         question, found = answer
         if question is self._asked:
-            self.result = found
+            self.result, self._judged = found, question
             self._changed()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..errors import FitError
+from ..errors import FitError, GeometryError
 from ..landmarks import LandmarkSet
 from .check_landmarks import CheckErrors, errors_at_checks
 from .error_model import error_model
@@ -70,7 +70,7 @@ def _predicted(landmarks: LandmarkSet, made: Fit) -> dict[str, float]:
             made.noise,
             made.evidence,
         )
-    except (FitError, np.linalg.LinAlgError):
+    except (FitError, GeometryError, np.linalg.LinAlgError):
         return {}
     errors = model.predict(np.array([m.fixed_um for m in placed], dtype=np.float64))
     return {m.id: float(e) for m, e in zip(placed, errors, strict=True)}
@@ -95,5 +95,5 @@ def _checks(landmarks: LandmarkSet, made: Fit) -> CheckErrors | None:
 def _over_all(made: Fit) -> PredictedErrors | None:
     try:
         return predicted_error(made)
-    except (FitError, np.linalg.LinAlgError):
+    except (FitError, GeometryError, np.linalg.LinAlgError):
         return None

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..blas_threads import threads_for
-from ..errors import FitError
+from ..errors import FitError, GeometryError
 from ..landmarks import LandmarkPairs
 from .checks import check_pairs
 from .options import FitOptions
@@ -87,7 +87,7 @@ def find_mismatches(pairs: LandmarkPairs, options: FitOptions) -> tuple[Mismatch
         check_pairs(pairs, options.model, options.dimensions)
         with threads_for(len(pairs)):
             return _found(pairs, options)
-    except (FitError, np.linalg.LinAlgError):
+    except (FitError, GeometryError, np.linalg.LinAlgError):
         return ()
 
 

@@ -11,6 +11,7 @@ from napari_bridgecorr.fitting import choose_check_landmarks, errors_at_checks
 from napari_bridgecorr.fitting.fit import fit_map
 from napari_bridgecorr.io.landmark_files import read_landmarks, write_landmarks
 from napari_bridgecorr.landmarks import Landmark, LandmarkPairs, LandmarkSet
+from napari_bridgecorr.session import LandmarkSetRecord, Session, load_session, save_session
 
 
 def set_of(pairs: LandmarkPairs, checks: tuple[str, ...]) -> LandmarkSet:
@@ -81,3 +82,14 @@ def test_files_keep_who_was_set_aside(tmp_path: Path) -> None:
     back = read_landmarks(tmp_path / "pairs.csv")
     assert [m.id for m in back if m.check] == [m.id for m in landmarks if m.check]
     assert back.pairs().ids == landmarks.pairs().ids
+
+
+def test_a_session_keeps_them_out_of_its_fit(tmp_path: Path) -> None:
+    pairs, _, _ = clicked(4, 12, 8.0, 25.0)
+    landmarks = set_of(pairs, ("L2", "L7"))
+    record = LandmarkSetRecord("landmarks", tuple(landmarks))
+    save_session(Session(landmark_sets=(record,)), tmp_path / "s.json")
+    back = load_session(tmp_path / "s.json").landmark_set("landmarks").to_set()
+    assert back == landmarks
+    assert back.check_pairs().ids == ("L2", "L7")
+    assert len(back.pairs()) == 10

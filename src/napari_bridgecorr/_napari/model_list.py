@@ -1,0 +1,198 @@
+"""Part of step 3: every model with what it is off by at left-out pairs; a click chooses one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.compat import isalive
+from qtpy.QtCore import QSize, Qt, QTimer, Signal
+from qtpy.QtWidgets import QTreeWidget, QTreeWidgetItem, QVBoxLayout, QWidget
+
+from ..errors import FitError, one_line
+from ..fitting import MODELS, FitOptions, ModelScore, compare_models
+from ..fitting.checks import check_pairs
+from ..landmarks import LandmarkPairs
+from .jobs import LatestAnswer
+from .panel_parts import wrapped
+from .summary import MODEL_NAMES, for_the_window
+
+if TYPE_CHECKING:
+    from .lifeline import Lifeline
+    from .viewer_session import ViewerSession
+
+_MODEL = int(Qt.ItemDataRole.UserRole)
+# while a point is dragged the processor belongs to what the screen shows
+_REST_MS = 800
+_ROW_PX = 22
+Compared = tuple[tuple[ModelScore, ...], dict[str, str]]
+
+
+def compared(pairs: LandmarkPairs, options: FitOptions) -> Compared:
+    """The models' scores, the best first, and why others cannot be fitted; for a job's thread.
+
+    Raises
+    ------
+    FitError
+        If the pairs determine none.
+    """
+    reasons = {}
+    for model in MODELS:
+        try:
+            check_pairs(pairs, model, options.dimensions)
+        except FitError as error:
+            reasons[model] = for_the_window(one_line(error))
+    return compare_models(pairs, options), reasons
+
+
+class ModelList(QWidget):
+    """Compares the models while it is unfolded, whenever the landmarks have come to rest."""
+
+    model_chosen = Signal(str)
+
+    def __init__(self, session: ViewerSession, lifeline: Lifeline) -> None:
+        super().__init__()
+        self._session = session
+        self._asked: tuple[LandmarkPairs, FitOptions] | None = None
+        self._answers = LatestAnswer()
+        self._answers.answered.connect(self._show)
+        self._answers.failed.connect(self._say)
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(_REST_MS)
+        self._rest.timeout.connect(self._ask)
+        self.tree = QTreeWidget()
+        self.tree.setObjectName("bridgecorr_models")
+        self.tree.setHeaderLabels(["Model", "Mean µm", "Median µm"])
+        for column, tip in enumerate(
+            (
+                "Click a model to fit it",
+                "Mean distance (µm) of left-out pairs from where the others predict them",
+                "Median distance (µm) of left-out pairs from where the others predict them",
+            )
+        ):
+            self.tree.headerItem().setToolTip(column, tip)
+        self.tree.setRootIsDecorated(False)
+        self.tree.setColumnWidth(0, 160)
+        self.tree.setColumnWidth(1, 76)
+        self.tree.setFixedHeight(_ROW_PX * (len(MODELS) + 1) + 10)
+        self.tree.itemClicked.connect(self._on_clicked)
+        self.words = wrapped("bridgecorr_models_words")
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addWidget(self.tree)
+        column.addWidget(self.words)
+        lifeline.connect(session.landmarks_changed, self._on_changed)
+        lifeline.connect(session.fit_changed, self._on_changed)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a comparison is still to come."""
+        return self._rest.isActive() or self._answers.is_busy
+
+    def showEvent(self, event: object) -> None:
+        """Unfolded: compare now."""
+        super().showEvent(event)
+        self._on_changed()
+
+    def _on_changed(self) -> None:
+        if isalive(self) and self.isVisible():
+            self._mark_chosen()
+            self._rest.start()
+
+    def _ask(self) -> None:
+        pairs, options = self._session.landmarks.pairs(), self._session.options
+        before = self._asked
+        if (
+            before is not None
+            and before[0].ids == pairs.ids
+            and np.array_equal(before[0].fixed_um, pairs.fixed_um)
+            and np.array_equal(before[0].moving_um, pairs.moving_um)
+            and replace(before[1], model="auto") == replace(options, model="auto")
+        ):
+            return
+        self._asked = (pairs, options)
+        if not len(pairs):
+            self.tree.clear()
+            self._say("Place pairs to see how well each model predicts left-out ones.")
+            return
+        self._say("Comparing: every model is fitted without some pairs, and asked for them…")
+        self._answers.ask(lambda: compared(pairs, options))
+
+    def _show(self, answer: Compared) -> None:
+        if not isalive(self):
+            return
+        scores, reasons = answer
+        self.tree.clear()
+        for score in scores:
+            item = QTreeWidgetItem(
+                [MODEL_NAMES[score.model], _number(score.mean_um), _number(score.median_um)]
+            )
+            self._add(item, score.model)
+        told = {s.model for s in scores}
+        for model in MODELS:
+            if model in told:
+                continue
+            item = QTreeWidgetItem([MODEL_NAMES[model], "–", "–"])
+            item.setDisabled(True)
+            reason = reasons.get(model, "It predicts hardly any pair when some are left out")
+            item.setToolTip(0, reason)
+            self._add(item, model)
+        self._mark_chosen()
+        self._say(_words(scores, reasons, self._session.options.model))
+
+    def _add(self, item: QTreeWidgetItem, model: str) -> None:
+        item.setData(0, _MODEL, model)
+        item.setSizeHint(0, QSize(0, _ROW_PX))
+        for column in (1, 2):
+            item.setTextAlignment(
+                column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            )
+        self.tree.addTopLevelItem(item)
+
+    def _mark_chosen(self) -> None:
+        fit = self._session.fit
+        chosen = self._session.options.model
+        if chosen == "auto" and fit is not None:
+            chosen = fit.options.model
+        for row in range(self.tree.topLevelItemCount()):
+            item = self.tree.topLevelItem(row)
+            model = item.data(0, _MODEL)
+            is_chosen = model == chosen
+            item.setText(0, f"{'●' if is_chosen else '○'} {MODEL_NAMES[model]}")
+            font = item.font(0)
+            font.setBold(is_chosen)
+            for column in range(3):
+                item.setFont(column, font)
+
+    def _say(self, text: str) -> None:
+        if not isalive(self):
+            return
+        self.words.setText(f'<span style="font-size:11px">{escape(text)}</span>')
+
+    def _on_clicked(self, item: QTreeWidgetItem) -> None:
+        self.model_chosen.emit(item.data(0, _MODEL))
+        self._mark_chosen()
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}" if np.isfinite(value) else "–"
+
+
+def _words(scores: tuple[ModelScore, ...], reasons: dict[str, str], chosen: str) -> str:
+    """What the numbers say, and what keeps other models from being fitted."""
+    parts = []
+    known = {s.model: s for s in scores if np.isfinite(s.mean_um)}
+    if known:
+        best = scores[0]
+        text = f"{MODEL_NAMES[best.model]} predicts left-out pairs best"
+        mine = known.get(chosen)
+        if mine is not None and mine is not best and mine.mean_um > best.mean_um > 0:
+            more = 100 * (mine.mean_um / best.mean_um - 1)
+            text += f"; {MODEL_NAMES[chosen].lower()} is {more:.0f} % farther off"
+        parts.append(f"{text} (mean over {best.n} pairs).")
+    parts += [f"{MODEL_NAMES[m]}: {why}." for m, why in list(reasons.items())[-1:]]
+    return " ".join(parts) or "Too few pairs to compare models: place more."
