@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.compat import isalive
 from qtpy.QtCore import QSize, Qt, QTimer, Signal
-from qtpy.QtWidgets import QTreeWidget, QTreeWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QVBoxLayout, QWidget
 
 from ..errors import FitError, one_line
 from ..fitting import MODELS, FitOptions, ModelScore, compare_models
@@ -75,9 +75,14 @@ class ModelList(QWidget):
         ):
             self.tree.headerItem().setToolTip(column, tip)
         self.tree.setRootIsDecorated(False)
-        self.tree.setColumnWidth(0, 160)
-        self.tree.setColumnWidth(1, 76)
-        self.tree.setFixedHeight(_ROW_PX * (len(MODELS) + 1) + 10)
+        header = self.tree.header()
+        header.setStretchLastSection(False)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.tree.setColumnWidth(1, 72)
+        self.tree.setColumnWidth(2, 84)
+        self.tree.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.tree.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.tree.setFixedHeight((_ROW_PX + 2) * (len(MODELS) + 1) + 14)
         self.tree.itemClicked.connect(self._on_clicked)
         self.words = wrapped("bridgecorr_models_words")
         column = QVBoxLayout(self)

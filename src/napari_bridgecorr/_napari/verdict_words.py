@@ -112,7 +112,7 @@ def _advice(landmarks: LandmarkSet, made: Fit, judgement: Judgement) -> list[str
         )
     n, over_all = len(made.pairs), judgement.over_all
     if n < _COMFORTABLE:
-        found.append(f"{n} pairs are few: {_COMFORTABLE - n} more, spread out, help most.")
+        found.append(f"{n} pairs are few: place more, spread out ({_COMFORTABLE} are comfortable).")
     if over_all is not None and over_all.hull[0] > _RIM * over_all.interior[0]:
         found.append("The rim is the weak part: place pairs farther out, all around.")
     if judgement.checks is None and n >= _ENOUGH_TO_SET_ASIDE:
