@@ -21,6 +21,7 @@ from napari_bridgecorr._napari.viewer_session import session_of
 KEY, SHIFT = Qt.Key, Qt.KeyboardModifier.ShiftModifier
 UM = ("um", "um", "um")
 FIXED_VOXEL, MOVING_VOXEL = (4.0, 2.0, 2.0), (2.0, 1.0, 1.0)
+SPOT = np.array([25.3, 92.6, 24.9])
 SHIFT_UM = np.array([0.0, 6.0, -4.0])
 
 
@@ -81,6 +82,9 @@ def at_work(viewer: Any, open_panel: Any, qtbot: Any) -> tuple[Any, Any, Hand]:
     seed = np.random.default_rng(1)
     fixed = seed.random((12, 60, 60)).astype(np.float32)
     moving = seed.random((24, 120, 120)).astype(np.float32)
+    # a bright spot to snap to, far above the noise
+    at = np.moveaxis(np.indices(fixed.shape), 0, -1) * FIXED_VOXEL - SPOT
+    fixed += 40 * np.exp(-np.sum(at**2, axis=-1) / (2 * 5.0**2))
     viewer.add_image(fixed, name="fixed", scale=FIXED_VOXEL, units=UM)
     viewer.add_image(moving, name="moving", scale=MOVING_VOXEL, units=UM)
     panel = open_panel(viewer)
@@ -119,6 +123,7 @@ def test_from_the_third_pair_on_the_partner_is_expected_and_confirmed(
     set_depth(viewer, 16.0)
     hand.click(70.0, 70.0)
     assert session.landmarks["L04"].moving_um is None
+    assert [str(s) for s in layers[0].symbol] == ["disc", "disc", "disc", "ring"]
     (ghost,) = ghosts(viewer)
     assert panel.landmarks.keys.buttons["confirm"].isEnabled()
     placed = np.array(session.landmarks["L04"].fixed_um)
@@ -190,6 +195,13 @@ def keys_change_the_current_landmark(at_work: Any) -> None:
     QTest.mouseClick(panel.landmarks.keys.buttons["enable"], Qt.MouseButton.LeftButton)
     hand.settle()
     assert session.landmarks["L01"].enabled
+    set_depth(viewer, 24.0)
+    hand.click(SPOT[1] + 4, SPOT[2] - 5)
+    hand.press(KEY.Key_S)
+    hand.qtbot.waitUntil(lambda: "middle of a spot" in panel.message.text(), timeout=10_000)
+    assert np.allclose(session.landmarks["L03"].fixed_um, SPOT, atol=0.4)
+    hand.press(KEY.Key_Delete)
+    hand.press(KEY.Key_N)
     hand.press(KEY.Key_Delete)
     assert [m.id for m in session.landmarks] == ["L02"]
     hand.click(100.0, 100.0)  # nothing of what was selected is copied to the next point

@@ -6,7 +6,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QDoubleSpinBox,
+    QGridLayout,
+    QHBoxLayout,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from .landmark_keys import InstalledKeys, KeyAction, keys_of
 from .panel_parts import button, muted
@@ -45,6 +53,21 @@ class KeysFold(QWidget):
         for number, action in enumerate(plain):
             grid.addWidget(self._made(action, action.title), number // 2, number % 2)
         column.addLayout(grid)
+        line = QHBoxLayout()
+        line.addWidget(muted("Snap within"), 1)
+        self.reach = QDoubleSpinBox()
+        self.reach.setObjectName("bridgecorr_snap_reach")
+        self.reach.setRange(2, 50)
+        self.reach.setDecimals(1)
+        self.reach.setValue(placing.snapping.voxels)
+        self.reach.setSuffix(" voxels")
+        self.reach.setToolTip(
+            "Radius, in lengths of the image's longest voxel. Vessels and spots of a sixth to a "
+            "half of it in width are looked for"
+        )
+        self.reach.valueChanged.connect(self._on_reach)
+        line.addWidget(self.reach)
+        column.addLayout(line)
         self._pad_words = muted()
         column.addWidget(self._pad_words)
         pad = QGridLayout()
@@ -92,6 +115,9 @@ class KeysFold(QWidget):
         made.clicked.connect(partial(self._on_clicked, action.name))
         self.buttons[action.name] = made
         return made
+
+    def _on_reach(self, voxels: float) -> None:
+        self._placing.snapping.voxels = voxels
 
     def _on_clicked(self, name: str, _checked: bool = False) -> None:
         is_tenth = name in _PAD and self.tenth.isChecked()

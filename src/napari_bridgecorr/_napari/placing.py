@@ -26,8 +26,10 @@ from .frames import frame_of, world_matrix
 from .ghost import Ghost
 from .jobs import LatestAnswer
 from .landmark_layers import SIDES, expect_click, position, raw_ids
+from .landmark_marks import show_states
 from .landmark_moves import move_points
 from .placing_actions import DIRECTIONS, TENTH, VOXEL
+from .snapping import Snapping
 from .views import View, look_at
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class Placing:
         self._errors: tuple[Fit | ImageMap, ErrorModel | None] | None = None
         self._guide: tuple[object, Fit | None] | None = None
         self.ghost = Ghost(session)
+        self.snapping = Snapping(session, lifeline)
         self._answers = LatestAnswer()
         self._answers.answered.connect(self._on_error_known)
         self._doers: dict[str, Callable[[], None]] = {
@@ -72,6 +75,7 @@ class Placing:
             "next": partial(self.step, 1),
             "previous": partial(self.step, -1),
             "enable": self.toggle_enabled,
+            "snap": self.snap,
             "delete": self.delete_pair,
             "delete_point": self.delete_point,
         }
@@ -82,6 +86,7 @@ class Placing:
         lifeline.connect(session.landmarks_changed, self._on_landmarks)
         lifeline.connect(session.fit_changed, self._on_fit)
         lifeline.at_end(self._end)
+        self._on_landmarks()
 
     def do(self, name: str) -> None:
         """Do what an action of :data:`.placing_actions.ACTIONS` says."""
@@ -207,6 +212,15 @@ class Placing:
         self._session.read_now()
         self.set_current(landmark.id)
 
+    def snap(self) -> None:
+        """Move the current point in the image shown to the structure next to it."""
+        landmark, side = self.landmark(), self.side
+        point = None if landmark is None or side is None else position(landmark, side)
+        if landmark is None or side is None or point is None:
+            self._tell("Choose a point of the image shown first: a row of the table, or N.")
+            return
+        self.snapping.ask(landmark.id, side, point)
+
     def nudge(self, displayed: int, voxels: float) -> None:
         """Move the current point along an axis of the screen, 0 being depth."""
         viewer, side, landmark = self._session.viewer, self.side, self.landmark()
@@ -297,6 +311,10 @@ class Placing:
             self._tell(_expectation(self._waiting, side, place))
 
     def _on_landmarks(self) -> None:
+        for side in SIDES:
+            layer = self._session.point_layer(side)
+            if layer is not None:
+                show_states(layer, self._session.landmarks)
         landmark = self._named(self._waiting)
         if self._waiting and (landmark is None or landmark.is_pair):
             self._stop_waiting()

@@ -44,6 +44,14 @@ ACTIONS: tuple[KeyAction, ...] = (
         ("E",),
         everywhere=True,
     ),
+    KeyAction(
+        "snap",
+        "Snap",
+        "Move the current point to the branching, the centre line or the spot next to it in the "
+        "topmost channel shown, between the voxels",
+        ("S",),
+        everywhere=True,
+    ),
     KeyAction("delete", "Delete pair", "Remove both points of the current landmark", ("Delete",)),
     KeyAction(
         "delete_point",

@@ -1,0 +1,29 @@
+"""How a landmark's mark tells its state: a pair, half a pair, or left out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..landmarks import LandmarkSet
+from .landmark_layers import raw_ids
+
+if TYPE_CHECKING:
+    from napari.layers import Points
+
+PAIR, HALF, LEFT_OUT = "disc", "ring", "x"
+
+
+def show_states(layer: Points, landmarks: LandmarkSet) -> None:
+    """Give each point of a layer the symbol of its landmark's state."""
+    known = {m.id: m for m in landmarks}
+    wanted = []
+    for name, now in zip(raw_ids(layer), layer.symbol, strict=True):
+        landmark = known.get(name)
+        if landmark is None:
+            wanted.append(str(now))
+        elif not landmark.enabled:
+            wanted.append(LEFT_OUT)
+        else:
+            wanted.append(PAIR if landmark.is_pair else HALF)
+    if wanted and wanted != [str(s) for s in layer.symbol]:
+        layer.symbol = wanted
