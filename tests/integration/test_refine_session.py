@@ -47,11 +47,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_session_repeats_a_refinement(folder: Path) -> None:
-    out, session = folder / "refined.json", folder / "s.json"
+    out, session, picture = folder / "refined.json", folder / "s.json", folder / "report.png"
     arguments = ["refine", "--fixed", str(folder / "fixed.nii.gz"), "--moving"]
     arguments += [str(folder / "moving.nii.gz"), "--landmarks", str(folder / "L.csv")]
     arguments += ["--fixed-mask", str(folder / "mask.nii.gz"), "--model", "rigid"]
     arguments += ["--seed", "3", "-o", str(out), "--write-session", str(session)]
+    arguments += ["--report", str(picture)]
     assert main(arguments) == 0
     before = json.loads(out.read_text())
     (output,) = load_session(session).outputs
@@ -65,11 +66,18 @@ def test_a_session_repeats_a_refinement(folder: Path) -> None:
     # a table of the refined map, as the window asks for it
     kept = load_session(session)
     table = Output("table", "v.csv", "registration", {"transform": "refined.json"})
-    save_session(replace(kept, outputs=(output, table)), session)
+    warped = Output("warp", "w.nii.gz", "registration", {"transform": "refined.json"})
+    save_session(replace(kept, outputs=(output, table, warped)), session)
     assert main(["run", str(session)]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
     again = json.loads(out.read_text())
     assert again == before
     refined = read_transform(out)
+    # the warp shows the moving texture, a negative, where the refined map says
+    seen = nib.load(folder / "w.nii.gz").get_fdata().squeeze()
+    fixed = nib.load(folder / "fixed.nii.gz").get_fdata()
+    known = np.isfinite(seen) & (seen != 0)
+    assert np.corrcoef(seen[known], fixed[known])[0, 1] < -0.9
     rows = np.genfromtxt(folder / "v.csv", delimiter=",", names=True)
     assert refined.held_out_um is not None
     told = HeldOutErrorModel(refined.pairs, refined.transform, refined.held_out_um)

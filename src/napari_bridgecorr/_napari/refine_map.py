@@ -21,6 +21,8 @@ _MODEL_WORDS = {
     "auto": "smooth and local",
     "rigid": "one turn and shift",
     "affine": "one affine step",
+    "bspline": "a smooth bend (B-spline)",
+    "displacement": "a bend voxel by voxel",
 }
 _EXPLAINED = (
     "Lets the images improve the map, the landmarks held softly. Kept only if left-out landmarks "

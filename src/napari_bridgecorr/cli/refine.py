@@ -58,9 +58,17 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--model",
         default="auto",
-        choices=["auto", "rigid", "affine"],
-        help="auto (default): local evidence and landmarks in one smooth map; rigid, affine: a "
-        "step found by SimpleITK, gone as far as left-out landmarks agree",
+        choices=["auto", "rigid", "affine", "bspline", "displacement"],
+        help="auto (default): local evidence and landmarks in one smooth map; the others: a step "
+        "found by SimpleITK, gone as far as left-out landmarks agree (rigid, affine: the whole map "
+        "at once; bspline: a smooth bend; displacement: a bend voxel by voxel)",
+    )
+    parser.add_argument(
+        "--metric",
+        default="mi",
+        choices=["mi", "correlation"],
+        help="of SimpleITK's models: mutual information (default) or correlation, for images whose "
+        "contrasts are alike or each other's negative",
     )
     parser.add_argument(
         "--fixed-channel", metavar="NAME|N", default="0", help="(default: the first)"
@@ -82,6 +90,12 @@ def add(commands: Commands) -> None:
         metavar="SESSION.json",
         type=Path,
         help="a session that repeats this with `run`; T2.json must lie in its folder",
+    )
+    parser.add_argument(
+        "--report",
+        metavar="PNG",
+        type=Path,
+        help="both images before and after, with the errors at left-out landmarks as arrows",
     )
     parser.add_argument("--json", action="store_true", help="print the diagnostics as JSON")
     group = parser.add_argument_group("landmark files of other programs")
@@ -128,7 +142,11 @@ def run(options: Namespace) -> int:
         for name in (options.fixed_mask, options.moving_mask)
     ]
     asked = RefineOptions(
-        options.model, options.fixed_channel, tuple(options.channel or ()), options.seed
+        options.model,
+        options.fixed_channel,
+        tuple(options.channel or ()),
+        options.seed,
+        options.metric,
     )
     progress = _Stoppable()
     try:
@@ -154,6 +172,7 @@ def run(options: Namespace) -> int:
                 asked,
                 fixed_mask=masks[0],
                 moving_mask=masks[1],
+                picture=options.report,
                 progress=progress,
             )
     except Cancelled:
@@ -162,6 +181,8 @@ def run(options: Namespace) -> int:
     if session:
         _save_session(options, start, asked, fixed, moving)
         progress.tell(f"wrote {session}")
+    if options.report is not None:
+        progress.tell(f"wrote {options.report}")
     if not result.accepted:
         warn(result.verdict)
     said = result.to_dict()

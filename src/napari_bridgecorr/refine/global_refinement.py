@@ -13,6 +13,7 @@ from ..errors import Cancelled, RefineError
 from ..fitting.diagnostics import number_or_none
 from ..landmarks import LandmarkPairs
 from ..progress import Progress, Silent
+from ..simple_itk.options import Metric
 from ..transform import Transform
 from .cross_check import (
     FOLDS,
@@ -24,15 +25,15 @@ from .cross_check import (
     cross_check,
     image_match,
 )
-from .engine_models import EngineModel, engine_step
+from .engine_models import EngineAsked, engine_step, step_without
 from .evidence import ImageEvidence
 from .soft_landmarks import FEWEST_LANDMARKS, SoftMap, as_spline, refine_softly
 from .working_image import WorkingImage
 
 FloatArray = NDArray[np.float64]
-RefineModel = Literal["auto", "rigid", "affine"]
+RefineModel = Literal["auto", "rigid", "affine", "bspline", "displacement"]
 
-MODELS: tuple[RefineModel, ...] = ("auto", "rigid", "affine")
+MODELS: tuple[RefineModel, ...] = ("auto", "rigid", "affine", "bspline", "displacement")
 _MOST_POINTS = 20_000
 
 
@@ -123,6 +124,7 @@ def refine_globally(
     refit: Callable[[LandmarkPairs], Transform] | None = None,
     *,
     model: RefineModel = "auto",
+    metric: Metric = "mi",
     dimensions: int = 3,
     seed: int = 0,
     progress: Progress | None = None,
@@ -142,9 +144,11 @@ def refine_globally(
     pairs : LandmarkPairs, optional
     refit : callable, optional
         The start map from some of the landmarks, where it was fitted to them.
-    model : {"auto", "rigid", "affine"}
+    model : {"auto", "rigid", "affine", "bspline", "displacement"}
         "auto" is local evidence and landmarks in one smooth map; the others are SimpleITK's
-        (mutual information, of the first moving channel).
+        (of the first moving channel).
+    metric : {"mi", "correlation"}
+        Of SimpleITK's models.
     dimensions : {3, 2}
     seed : int
         Same seed, same folds, same result.
@@ -165,7 +169,8 @@ def refine_globally(
     images = ImageEvidence(fixed, moving, dimensions)
     images = images.without_what_differs(start.map(images.points_um))
     if model != "auto":
-        return _by_engine(images, fixed, moving[0], start, pairs, refit, model, seed, watch)
+        asked = EngineAsked(model, metric, seed)
+        return _by_engine(images, fixed, moving[0], start, pairs, refit, asked, watch)
     first = images.at(start.map(images.points_um))
 
     def refine(
@@ -244,22 +249,26 @@ def _by_engine(
     start: Transform,
     pairs: LandmarkPairs | None,
     refit: Callable[[LandmarkPairs], Transform] | None,
-    model: EngineModel,
-    seed: int,
+    asked: EngineAsked,
     watch: Progress,
 ) -> GlobalRefinement:
+    model = asked.model
     first = images.at(start.map(images.points_um)).explained()
     folded = _folded(start, images)
-    match = image_match(images, start, np.random.default_rng(seed))
+    match = image_match(images, start, np.random.default_rng(asked.seed))
     nothing = np.empty((0, 3))
     check = CrossCheck(match, nothing, nothing, np.nan)
     found = None
-    if match >= LEAST_MATCH:
-        found = engine_step(fixed, moving, start, pairs, refit, model, seed, watch)
-        # without landmarks nothing but the metric itself says that it is better
-        rises = found.step.metric_after > found.step.metric_before
-        gain = np.nan if len(found.before_um) else (LEAST_GAIN if rises else 0.0)
-        check = CrossCheck(match, found.before_um, found.after_um, gain)
+    if match >= LEAST_MATCH and asked.bends and pairs is None:
+        check = _checked_on_images(images, fixed, moving, start, asked, watch)
+    if match >= LEAST_MATCH and (not np.isfinite(check.gain) or check.fault is None):
+        found = engine_step(fixed, moving, start, pairs, refit, asked, watch)
+        gain = check.gain
+        if not len(found.before_um) and not np.isfinite(gain):
+            # so few parameters that the metric itself may say whether it is better
+            rises = found.step.metric_after > found.step.metric_before
+            gain = LEAST_GAIN if rises and not asked.bends else 0.0
+        check = CrossCheck(match, found.before_um, found.after_um, gain, found.share)
     fault = check.fault
     if fault is None and (found is None or found.share == 0):
         fault = "landmarks that were left out are predicted best without a step"
@@ -270,8 +279,32 @@ def _by_engine(
         return GlobalRefinement(
             start, False, _kept(fault or ""), model, before, after, check, {}, pairs
         )
-    refined = found.after(start)
+    if asked.bends:
+        refined = as_spline(found.map_after(start), images, pairs, asked.n_nodes)
+    else:
+        refined = found.after(start)
     return _judged(images, start, refined, pairs, model, check, found.step.is_cancelled)
+
+
+def _checked_on_images(
+    images: ImageEvidence,
+    fixed: WorkingImage,
+    moving: WorkingImage,
+    start: Transform,
+    asked: EngineAsked,
+    watch: Progress,
+) -> CrossCheck:
+    """Without landmarks: whether parts of the images that the step did not see agree better."""
+
+    def refine(
+        begin: Transform, _: LandmarkPairs | None, left_out: NDArray[np.int64] | None
+    ) -> PointMap:
+        assert left_out is not None
+        voxels = np.isin(images.voxel_cells, left_out).reshape(fixed.grid.shape)
+        return step_without(fixed, moving, begin, voxels, asked, watch)
+
+    watch.begin("cross-checking", FOLDS)
+    return cross_check(images, start, None, None, refine, watch.advance, asked.seed)
 
 
 def _best(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..fitting.spline_system import SplineSystem
+from ..geometry import Grid
 from ..landmarks import LandmarkPairs
 from ..transform import Transform
 from .evidence import Evidence, ImageEvidence
@@ -31,6 +32,9 @@ FloatArray = NDArray[np.float64]
 FEWEST_LANDMARKS = 10
 """With fewer the images refine the map there is; with more, what the landmarks alone make of it."""
 
+NODES = 450
+"""Of the spline that a refined map is kept as."""
+
 # the residuals of neighbouring voxels are no independent noise
 _INFLATION = 2.0
 # what all cells have in common (an affine map) is trusted this many times less, as a standard
@@ -43,7 +47,6 @@ _STILL = 0.006  # of a voxel
 _FREE_STRENGTH, _FREE_SCALE = 1.0, 0.25
 # a shorter length of the field is taken where it is worth so many log units
 _WORTH = 2.0
-_NODES = 450
 _MARGIN = 0.02
 
 
@@ -145,17 +148,20 @@ def refine_softly(
 
 
 def as_spline(
-    found: Callable[[FloatArray], FloatArray], images: ImageEvidence, pairs: LandmarkPairs | None
+    found: Callable[[FloatArray], FloatArray],
+    images: ImageEvidence,
+    pairs: LandmarkPairs | None,
+    n_nodes: int = NODES,
 ) -> Transform:
     """The map as a thin-plate spline through a lattice over the images, and landmarks beyond it.
 
     What is found is smoother than the spline, so the spline through its values at nodes this close
-    differs from it by a small part of a voxel.
+    differs from it by a small part of a voxel. (Of a displacement field more nodes are taken.)
     """
     grid, d = images.grid, images.dimensions
     size = np.asarray(grid.shape) * np.asarray(grid.voxel_size_um)
     free = np.arange(3) >= 3 - d
-    side = (np.prod(size[free]) / _NODES) ** (1 / d)
+    side = node_distance_um(grid, d, n_nodes)
     counts = np.where(free, np.maximum(2, np.round(size / side).astype(int) + 1), 1)
     shape = np.asarray(grid.shape)
     axes = [
@@ -169,6 +175,12 @@ def as_spline(
     values = found(nodes)
     known = np.all(np.isfinite(values), axis=1)
     return SplineSystem(nodes[known], d).solve(values[known], 0.0)
+
+
+def node_distance_um(grid: Grid, dimensions: int, n_nodes: int = NODES) -> float:
+    """How far the nodes of :func:`as_spline` are from each other."""
+    size = np.asarray(grid.shape) * np.asarray(grid.voxel_size_um)
+    return float((np.prod(size[3 - dimensions :]) / n_nodes) ** (1 / dimensions))
 
 
 def _apart(points_um: FloatArray, gap_um: float) -> FloatArray:

@@ -44,12 +44,12 @@ def draw_slices(planes: Sequence[Plane], sizes: Sequence[int], anatomical: bool)
         fixed, moving = stretch(plane.fixed, fixed_range), stretch(plane.moving, moving_range)
         pictures = (grey(fixed), grey(moving), overlay(fixed, moving), checkerboard(fixed, moving))
         for axes, picture in zip(row, pictures, strict=True):
-            _show(axes, picture, plane)
+            show_plane(axes, picture, plane)
         down, right = plane.directions(anatomical)
         name = _AXIS_NAMES[plane.axis]
         row[0].set_ylabel(f"{name} = {plane.index} of {sizes[plane.axis]}", fontsize=8.5, color=INK)
         _arrows(row[0], down, right)
-        _scale_bar(row[0], plane)
+        draw_scale_bar(row[0], plane)
     for axes, title in zip(rows[0], _TITLES, strict=True):
         colour = {"fixed": MAGENTA, "registered moving": GREEN}.get(title, INK)
         axes.set_title(title, fontsize=9.5, color=colour, fontweight="bold", loc="left")
@@ -97,7 +97,7 @@ def _rgba(
     return stacked
 
 
-def _show(axes: Axes, picture: Rgba, plane: Plane) -> None:
+def show_plane(axes: Axes, picture: Rgba, plane: Plane) -> None:
     height, width = plane.extent_um
     # the hatched ground shows through wherever the picture is transparent
     axes.set_facecolor(PAPER)
@@ -116,7 +116,7 @@ def _show(axes: Axes, picture: Rgba, plane: Plane) -> None:
         spine.set_color(FAINT)
 
 
-def _scale_bar(axes: Axes, plane: Plane) -> None:
+def draw_scale_bar(axes: Axes, plane: Plane) -> None:
     height, width = plane.extent_um
     length = scale_bar_um(width)
     x, y = 0.95 * width - length, 0.94 * height

@@ -7,10 +7,12 @@ from typing import Literal
 
 from ..errors import RefineError
 
-StepKind = Literal["translation", "rigid", "similarity", "affine", "bspline"]
+StepKind = Literal["translation", "rigid", "similarity", "affine", "bspline", "displacement"]
 Metric = Literal["mi", "correlation"]
 
-STEP_KINDS: tuple[StepKind, ...] = ("translation", "rigid", "similarity", "affine", "bspline")
+STEP_KINDS: tuple[StepKind, ...] = (
+    "translation", "rigid", "similarity", "affine", "bspline", "displacement",
+)  # fmt: skip
 METRICS: tuple[Metric, ...] = ("mi", "correlation")
 
 
@@ -20,10 +22,10 @@ class EngineOptions:
 
     Parameters
     ----------
-    kind : {"translation", "rigid", "similarity", "affine", "bspline"}
+    kind : {"translation", "rigid", "similarity", "affine", "bspline", "displacement"}
     metric : {"mi", "correlation"}
         Mattes mutual information, or the squared correlation coefficient (contrasts that are alike
-        or each other's negative).
+        or each other's negative); of a displacement field its mean over windows of 5 voxels.
     bins : int
         Of the joint histogram.
     sampling : float
@@ -37,9 +39,12 @@ class EngineOptions:
     iterations : int
         Most per level.
     step_um : float or None
-        Longest first step; half the working voxel by default. Not of B-splines.
+        Longest first step (of a displacement field: any step, before it is smoothed); by default
+        half the working voxel, of a displacement field a quarter. Not of B-splines.
     mesh_um : float
         Distance of a B-spline's control points.
+    field_sigma_voxels : float
+        Gaussian by which each update of a displacement field is smoothed, in voxels of its level.
     threads : int
         With more than one the last digits depend on which is first.
 
@@ -59,6 +64,7 @@ class EngineOptions:
     iterations: int = 100
     step_um: float | None = None
     mesh_um: float = 500.0
+    field_sigma_voxels: float = 2.0
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -72,6 +78,8 @@ class EngineOptions:
             raise RefineError("the pyramid needs one smoothing for each of its levels")
         if min(self.shrink) < 1 or min(self.smoothing_um) < 0:
             raise RefineError("the pyramid's factors are 1 or more, its smoothing 0 um or more")
+        if not self.field_sigma_voxels > 0:
+            raise RefineError("the smoothing of a displacement field is above 0 voxels")
         if self.iterations < 1 or self.threads < 1 or self.bins < 5 or self.mesh_um <= 0:
             raise RefineError(
                 "iterations and threads are 1 or more, bins 5 or more, and the distance of "

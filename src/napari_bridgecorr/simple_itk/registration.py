@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import Cancelled, RefineError
 from ..geometry import Grid
+from .bending_steps import displacement_step, field_of, spline_step
 from .images import EngineImage, EngineSpace, engine_spaces
 from .library import fault_of, library
 from .options import EngineOptions
@@ -23,11 +24,15 @@ FloatArray = NDArray[np.float64]
 OnIteration = Callable[[int, int, float], None]
 """Called with level, iteration and metric; may raise Cancelled."""
 
-# a field is read linearly between its vectors: so many to a control point's distance make that
-# error 0.5 % of the bend between them
-_VECTORS_PER_MESH = 6
 _FEWEST_VOXELS = 64
 _SMALLEST_STEP = 1e-4
+# the least relative gain of a B-spline's iteration: what comes after it is below the images' noise
+_SPLINE_GAIN = 1e-4
+_WINDOW_RADIUS = 2
+# of a displacement field: slope of the metric over so many iterations that counts as arrived
+_FIELD_STILL, _FIELD_WINDOW = 1e-5, 10
+# of a voxel
+_LINEAR_STEP, _FIELD_STEP = 0.5, 0.25
 
 _ADVICE = (
     (
@@ -54,9 +59,10 @@ class EngineStep:
     Parameters
     ----------
     matrix : (4, 4) float64 or None
-        The step, fixed to fixed world on (z, y, x, 1) in um; None of a B-spline.
+        The step, fixed to fixed world on (z, y, x, 1) in um; None of one that bends.
     field : (Grid, (3, z, y, x) float32) or None
-        The step of a B-spline: displacement along z, y, x in um on a grid over the fixed image.
+        The step of a B-spline or a displacement field: displacement along z, y, x in um on a grid
+        over the fixed image.
     metric_before, metric_after : float
         Over all the voxels of the finest level: nats of mutual information, or the squared
         correlation coefficient. More is better.
@@ -104,7 +110,7 @@ def register(
     options = options or EngineOptions()
     _check(fixed, moving)
     itk = library()
-    watch = _Watch(len(options.shrink), on_iteration)
+    watch = _Watch(len(options.shrink), on_iteration, options.kind == "displacement")
     try:
         method = _method(itk, fixed, moving, start, options)
         step = _initial_step(itk, method, options)
@@ -127,10 +133,11 @@ def register(
     if not after > before:  # NaN too
         step = _initial_step(itk, method, options)
         after = before
-    is_spline = options.kind == "bspline"
+    bends = options.kind in ("bspline", "displacement")
+    distance_um = options.mesh_um if options.kind == "bspline" else 0.0
     return EngineStep(
-        None if is_spline else method.space.matrix_of(step),
-        _field_of(itk, step, fixed.grid, options.mesh_um, method.space) if is_spline else None,
+        None if bends else method.space.matrix_of(step),
+        field_of(step, fixed.grid, distance_um, method.space) if bends else None,
         before,
         after,
         watch.n,
@@ -173,7 +180,7 @@ class _Method:
 class _Watch:
     """Keeps the best parameters of the finest level, and stops the engine when told to."""
 
-    def __init__(self, n_levels: int, tell: OnIteration | None) -> None:
+    def __init__(self, n_levels: int, tell: OnIteration | None, grows: bool) -> None:
         self.best: tuple[float, ...] | None = None
         self.n = 0
         self.is_cancelled = False
@@ -182,6 +189,8 @@ class _Watch:
         self._value = np.inf
         self._place: tuple[float, ...] = ()
         self._tell = tell
+        # a displacement field has more parameters on each level
+        self._grows = grows
 
     def look(self, engine: Any) -> None:
         """What the engine calls after each iteration."""
@@ -190,7 +199,8 @@ class _Watch:
         # the value is that of the place where the step that was just made began
         if level == self._last and value < self._value and self._place:
             self._value, self.best = value, self._place
-        self._place = tuple(engine.GetOptimizerPosition())
+        if level == self._last or not self._grows:
+            self._place = tuple(engine.GetOptimizerPosition())
         if self.is_cancelled:
             engine.StopRegistration()  # this stops one level; the next one begins all the same
         elif self._tell is not None:
@@ -231,7 +241,10 @@ def _method(
     options: EngineOptions,
 ) -> _Method:
     engine = itk.ImageRegistrationMethod()
-    if options.metric == "mi":
+    if options.metric == "correlation" and options.kind == "displacement":
+        # of windows: each vector needs a reason of its own
+        engine.SetMetricAsANTSNeighborhoodCorrelation(_WINDOW_RADIUS)
+    elif options.metric == "mi":
         engine.SetMetricAsMattesMutualInformation(options.bins)
     else:
         engine.SetMetricAsCorrelation()
@@ -267,9 +280,22 @@ def _set_optimizer(engine: Any, options: EngineOptions, voxel: float, radius_um:
             numberOfIterations=options.iterations,
             maximumNumberOfCorrections=8,
             maximumNumberOfFunctionEvaluations=2 * options.iterations + 20,
+            costFunctionConvergenceFactor=_SPLINE_GAIN / np.finfo(np.float64).eps,
         )
         return
-    step = voxel / 2 if options.step_um is None else options.step_um / radius_um
+    share = _FIELD_STEP if options.kind == "displacement" else _LINEAR_STEP
+    step = share * voxel if options.step_um is None else options.step_um / radius_um
+    if options.kind == "displacement":
+        engine.SetOptimizerAsGradientDescent(
+            learningRate=1.0,
+            numberOfIterations=options.iterations,
+            convergenceMinimumValue=_FIELD_STILL,
+            convergenceWindowSize=_FIELD_WINDOW,
+            estimateLearningRate=engine.EachIteration,
+            maximumStepSizeInPhysicalUnits=step,
+        )
+        engine.SetOptimizerScalesFromPhysicalShift()
+        return
     engine.SetOptimizerAsRegularStepGradientDescent(
         learningRate=step,
         minStep=_SMALLEST_STEP * voxel,
@@ -283,11 +309,9 @@ def _initial_step(itk: Any, method: _Method, options: EngineOptions) -> Any:
     """The step that moves nothing, turning and scaling about the middle of the fixed image."""
     fixed, dimensions = method.fixed, method.space.dimensions
     if options.kind == "bspline":
-        mesh = [
-            max(1, int(np.ceil(n * s * method.space.radius_um / options.mesh_um)))
-            for n, s in zip(fixed.GetSize(), fixed.GetSpacing(), strict=True)
-        ]
-        return itk.BSplineTransformInitializer(fixed, mesh, 3)
+        return spline_step(fixed, options.mesh_um, method.space)
+    if options.kind == "displacement":
+        return displacement_step(fixed, options.field_sigma_voxels)
     if options.kind == "translation":
         return itk.TranslationTransform(dimensions)
     # the middle is the engine's origin
@@ -306,30 +330,6 @@ def _evaluated(method: _Method, step: Any) -> float:
     value = -float(engine.MetricEvaluate(method.fixed, method.moving))
     engine.SetMetricSamplingStrategy(method.strategy)
     return value
-
-
-def _field_of(
-    itk: Any, step: Any, grid: Grid, mesh_um: float, space: EngineSpace
-) -> tuple[Grid, NDArray[np.float32]]:
-    spacing = np.minimum(mesh_um / _VECTORS_PER_MESH, np.asarray(grid.shape) * grid.voxel_size_um)
-    spacing = np.maximum(spacing, grid.voxel_size_um)
-    if space.dimensions == 2:
-        spacing[0] = grid.voxel_size_um[0]
-    coarse = grid.at_spacing(spacing)
-    like = space.image(np.zeros(coarse.shape, np.uint8), coarse)
-    field = itk.TransformToDisplacementField(
-        step,
-        itk.sitkVectorFloat64,
-        like.GetSize(),
-        like.GetOrigin(),
-        like.GetSpacing(),
-        like.GetDirection(),
-    )
-    vectors = itk.GetArrayFromImage(field)[..., ::-1] * space.radius_um
-    n = space.dimensions
-    whole = np.zeros((3, *coarse.shape), dtype=np.float32)
-    whole[3 - n :] = np.moveaxis(vectors.reshape(*coarse.shape, n), -1, 0)
-    return coarse, whole
 
 
 def _advice(error: RuntimeError) -> RefineError:

@@ -16,6 +16,7 @@ from ..progress import Progress
 from ..refine.global_refinement import MODELS, GlobalRefinement, RefineModel, refine_globally
 from ..refine.preparation import MOST_CHANNELS, dimensions_of, working_pair
 from ..refine.search import StartResult, find_start
+from ..simple_itk.options import METRICS, Metric
 from ..transform import Transform
 from ..versions import library_versions
 
@@ -32,22 +33,38 @@ class RefineOptions:
 
     Parameters
     ----------
-    model : {"auto", "rigid", "affine"}
+    model : {"auto", "rigid", "affine", "bspline", "displacement"}
     fixed_channel : str or int
     moving_channels : tuple of str or int
         What explains the fixed image, together; the first four by default.
     seed : int
         Same seed, same result.
+    metric : {"mi", "correlation"}
+        Mutual information or correlation, of SimpleITK's models: all but "auto", which compares
+        the images in a way of its own.
+
+    Raises
+    ------
+    RefineError
+        If a choice is impossible.
     """
 
     model: RefineModel = "auto"
     fixed_channel: str | int = 0
     moving_channels: tuple[str | int, ...] = ()
     seed: int = 0
+    metric: Metric = "mi"
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:
             raise RefineError(f"the model is one of {', '.join(MODELS)}, not {self.model!r}")
+        if self.metric not in METRICS:
+            raise RefineError(f"the metric is one of {', '.join(METRICS)}, not {self.metric!r}")
+        if self.model == "auto" and self.metric != "mi":
+            raise RefineError(
+                "a metric is chosen for SimpleITK's models; add one of "
+                f"--model {', '.join(MODELS[1:])}"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,6 +214,7 @@ def refine(
         start.pairs,
         start.refit,
         model=chosen.model,
+        metric=chosen.metric,
         dimensions=dimensions_of(fixed, moving),
         seed=chosen.seed,
         progress=progress,
@@ -236,9 +254,18 @@ def refine_to_file(
     *,
     fixed_mask: SpatialImage | None = None,
     moving_mask: SpatialImage | None = None,
+    picture: Path | None = None,
     progress: Progress | None = None,
 ) -> GlobalRefinement:
     """:func:`refine`, and write the transform's JSON: the start's where it was kept.
+
+    Parameters
+    ----------
+    fixed, moving, start, options, fixed_mask, moving_mask, progress
+        As for :func:`refine`.
+    out : Path
+    picture : Path, optional
+        A PNG of both images before and after; see :func:`.refine_picture.draw_refined`.
 
     Raises
     ------
@@ -254,6 +281,10 @@ def refine_to_file(
         progress=progress,
     )
     write_document(refine_document(result, start), out)
+    if picture is not None:
+        from .refine_picture import draw_refined  # loads Matplotlib
+
+        draw_refined(fixed, moving, start.transform, result, picture, options)
     return result
 
 

@@ -15,6 +15,7 @@ from napari_bridgecorr.geometry import Grid
 from napari_bridgecorr.geometry.grid import apply_affine
 from napari_bridgecorr.simple_itk import EngineImage, EngineOptions, metric_value, register
 from napari_bridgecorr.simple_itk.options import Metric, StepKind
+from napari_bridgecorr.transform import DisplacementField
 
 FloatArray = NDArray[np.float64]
 Triple = tuple[float, float, float]
@@ -137,6 +138,23 @@ def test_a_spline_step_starts_from_a_field(scene: Scene) -> None:
     away = np.linalg.norm(displacement.reshape(3, -1).T - there, axis=1)
     assert np.linalg.norm(there, axis=1).mean() > 20
     assert np.median(away) < 0.25 * VOXEL_UM
+
+
+def test_a_displacement_field_is_found_and_folds_nowhere(scene: Scene) -> None:
+    options = EngineOptions(
+        "displacement", "correlation", shrink=(2,), smoothing_um=(0,), iterations=25
+    )
+    found = register(scene.fixed, scene.moving, scene.start, options)
+    assert found.metric_after > found.metric_before
+    assert found.field is not None
+    grid, displacement = found.field
+    inside = np.zeros(grid.shape, dtype=bool)
+    inside[3:-3, 4:-4, 4:-4] = True  # a rim has no neighbours that would pull it along
+    there = (apply_affine(scene.step, points_of(grid)) - points_of(grid))[inside.ravel()]
+    away = np.linalg.norm(displacement[:, inside].T - there, axis=1)
+    assert np.median(away) < 0.5 * np.median(np.linalg.norm(there, axis=1))
+    field = DisplacementField(grid, displacement)
+    assert field.jacobian_determinant(points_of(grid)).min() > 0
 
 
 def test_start_alone_is_measured_by_the_same_metric(scene: Scene) -> None:
