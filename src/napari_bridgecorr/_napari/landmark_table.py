@@ -77,10 +77,16 @@ class LandmarkTable(QTableView):
         """Select these landmarks, as far as they are shown, and no others."""
         wanted = set(ids)
         chosen = QItemSelection()
-        for number, row in enumerate(self.rows.shown):
-            if row.landmark.id in wanted:
-                at = self.rows.index(number, ID)
-                chosen.select(at, at)
+        first = -1
+        for number in range(len(self.rows.shown) + 1):  # whole runs: Qt is slow with many pieces
+            is_wanted = (
+                number < len(self.rows.shown) and self.rows.shown[number].landmark.id in wanted
+            )
+            if is_wanted and first < 0:
+                first = number
+            elif not is_wanted and first >= 0:
+                chosen.select(self.rows.index(first, ID), self.rows.index(number - 1, ID))
+                first = -1
         flags = (
             QItemSelectionModel.SelectionFlag.ClearAndSelect
             | QItemSelectionModel.SelectionFlag.Rows

@@ -82,7 +82,7 @@ class ModelList(QWidget):
         self.tree.setColumnWidth(2, 84)
         self.tree.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.tree.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.tree.setFixedHeight((_ROW_PX + 2) * (len(MODELS) + 1) + 14)
+        self.tree.setFixedHeight(_ROW_PX * (len(MODELS) + 1) + 8)
         self.tree.itemClicked.connect(self._on_clicked)
         self.words = wrapped("bridgecorr_models_words")
         column = QVBoxLayout(self)
@@ -131,6 +131,8 @@ class ModelList(QWidget):
         if not isalive(self):
             return
         scores, reasons = answer
+        # the recommendation forgives some models a little; a list is in the order of its numbers
+        scores = tuple(sorted(scores, key=lambda s: s.mean_um))
         self.tree.clear()
         for score in scores:
             item = QTreeWidgetItem(

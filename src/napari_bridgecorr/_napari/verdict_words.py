@@ -72,7 +72,7 @@ def _error(made: Fit, judgement: Judgement) -> tuple[str, tuple[str, ...]]:
             f"below {micrometres(within_95)})"
         )
         if np.isfinite(over_all.hull[0]):
-            text += f", at their rim {micrometres(over_all.hull[0])}"
+            text += f", at the outermost pairs {micrometres(over_all.hull[0])}"
         if headline:
             how.append(f"Predicted from the fit's own pairs: {text}.")
         else:
@@ -80,11 +80,12 @@ def _error(made: Fit, judgement: Judgement) -> tuple[str, tuple[str, ...]]:
             how.append(f"Predicted from how the pairs agree: {text}.")
     loo = made.diagnostics
     if np.isfinite(loo.loo_rms_um):
+        headline = headline or f"About {micrometres(loo.loo_rms_um)} off at left-out pairs (RMS)"
         how.append(
             f"Leave-one-out: median {micrometres(loo.loo_median_um)}, RMS "
             f"{micrometres(loo.loo_rms_um)}; too large at the rim, where the others end."
         )
-    return headline or "Too few pairs to tell how good it is.", tuple(how)
+    return headline or "Too few pairs to tell how good it is", tuple(how)
 
 
 def _advice(landmarks: LandmarkSet, made: Fit, judgement: Judgement) -> list[str]:
