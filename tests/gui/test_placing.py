@@ -203,6 +203,14 @@ def keys_change_the_current_landmark(at_work: Any) -> None:
     hand.press(KEY.Key_Delete)
     hand.press(KEY.Key_N)
     hand.press(KEY.Key_Delete)
+    viewer.dims.ndisplay = 3  # seen along z: the click says y and x, the brightest place z
+    hand.settle()
+    hand.click(SPOT[1], SPOT[2])
+    (clicked,) = [m for m in session.landmarks if m.id != "L02"]
+    assert np.allclose(clicked.fixed_um, SPOT, atol=FIXED_VOXEL[0] / 2 + 2 * hand.pixel_um)
+    hand.press(KEY.Key_Delete)
+    viewer.dims.ndisplay = 2
+    hand.settle()
     assert [m.id for m in session.landmarks] == ["L02"]
     hand.click(100.0, 100.0)  # nothing of what was selected is copied to the next point
     assert all(fixed.features["enabled"])

@@ -82,7 +82,7 @@ class KeysFold(QWidget):
         column.addWidget(self.tenth)
         column.addWidget(
             muted(
-                "Keys act while the mouse is over the picture. Change them in "
+                "Keys act after a click on the picture. Change them in "
                 "File ▸ Preferences ▸ Shortcuts, where they begin with “Landmarks:”."
             )
         )

@@ -61,7 +61,7 @@ class Placing:
     def __init__(self, session: ViewerSession, lifeline: Lifeline, host: Host) -> None:
         self._session, self._host = session, host
         self.current = ""
-        self._waiting = ""
+        self._waiting = self._confirmed = ""
         self._errors: tuple[Fit | ImageMap, ErrorModel | None] | None = None
         self._guide: tuple[object, Fit | None] | None = None
         self.ghost = Ghost(session)
@@ -141,6 +141,7 @@ class Placing:
             return
         data = np.linalg.inv(world_matrix(layer, self._unit(side)))
         expect_click(layer, self._waiting)
+        self._confirmed = self._waiting
         layer.add(place.seen_through(data).place_um)
 
     def skip(self) -> None:
@@ -249,6 +250,11 @@ class Placing:
 
     def _on_point_added(self, side: Side, landmark_id: str) -> None:
         landmark = self._named(landmark_id)
+        clicked = None if landmark is None else position(landmark, side)
+        was_confirmed, self._confirmed = landmark_id == self._confirmed, ""
+        if clicked is not None and not was_confirmed:
+            self.snapping.pick_along_sight(landmark_id, side, clicked)
+            landmark = self._named(landmark_id)
         self.current = landmark_id
         self._stop_waiting()
         if landmark is None or self._host.view != side:

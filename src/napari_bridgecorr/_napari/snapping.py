@@ -10,8 +10,9 @@ from napari.layers import Labels
 from ..errors import BridgecorrError, one_line
 from ..landmarks import Point, Side
 from ..refine import View
+from ..refine.ray_pick import brightest_on_line
 from ..refine.snap import Snapped, snap
-from .frames import ImageTag, tag_of
+from .frames import ImageTag, frame_of, tag_of
 from .jobs import LatestAnswer
 from .landmark_layers import SIDES, position
 from .landmark_moves import move_points, time_shown
@@ -54,6 +55,33 @@ class Snapping:
         radius = self.voxels * float(np.max(size[free], initial=float(size.min())))
         question = _Question(landmark_id, side, point_um, view, radius)
         self._answers.ask(lambda: _answer(question))
+
+    def pick_along_sight(self, landmark_id: str, side: Side, point_um: Point) -> None:
+        """Move a point that was clicked on a 3-D picture to what is brightest along the ray."""
+        viewer, layer, view = (
+            self._session.viewer,
+            self._session.point_layer(side),
+            self._view(side),
+        )
+        if viewer is None or layer is None or view is None or viewer.dims.ndisplay != 3:
+            return
+        camera, dims = viewer.scene.camera, viewer.dims
+        sight = camera.calculate_nd_view_direction(dims.ndim, dims.displayed)[-3:]
+        try:
+            found = brightest_on_line(view, point_um, frame_of(layer)[:3, :3] @ sight)
+        except BridgecorrError as error:
+            self._session.told.emit(one_line(error), True)
+            return
+        if found is None:
+            self._session.told.emit(
+                f"Nothing is seen behind the click: {landmark_id} lies on the picture's middle "
+                "plane. Click on a structure, or place it in 2-D.",
+                False,
+            )
+            return
+        unit = self._session.unknown_units()[SIDES.index(side)]
+        move_points(layer, {landmark_id: found}, unit)
+        self._session.read_now()
 
     def _view(self, side: Side) -> View | None:
         viewer, chosen = self._session.viewer, self._session.image_layer(side)
