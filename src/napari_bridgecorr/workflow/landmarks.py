@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FitError, ReadError, TransformError, WriteError
-from ..fitting import ErrorModel, Fit, FitOptions, fit
+from ..fitting import ErrorModel, Fit, FitOptions, errors_at_checks, fit
 from ..fitting.error_model import InverseErrorModel
 from ..io.landmark_files import (
     POINT_COLUMNS,
@@ -94,7 +94,18 @@ def fit_landmarks(
     except FitError as error:
         raise FitError(f"{landmarks}: {error}") from error
     write_document(fit_document(result), out)
-    return replace(result, warnings=(*file.warnings, *result.warnings))
+    return replace(result, warnings=(*file.warnings, *_checked(file, result), *result.warnings))
+
+
+def _checked(file: LandmarkFile, result: Fit) -> tuple[str, ...]:
+    checks = file.landmarks.check_pairs()
+    if not len(checks):
+        return ()
+    found = errors_at_checks(result.transform, result.pairs, checks, result.options.dimensions)
+    return (
+        f"{len(checks)} check pairs were kept out of the fit; the RMS error at them is "
+        f"{found.summary.rms_um:.3g} um",
+    )
 
 
 def read_pairs(

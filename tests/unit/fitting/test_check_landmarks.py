@@ -7,11 +7,12 @@ import pytest
 from fitting_samples import clicked, rms_length
 
 from napari_bridgecorr.errors import FitError
-from napari_bridgecorr.fitting import choose_check_landmarks, errors_at_checks
+from napari_bridgecorr.fitting import FitOptions, choose_check_landmarks, errors_at_checks
 from napari_bridgecorr.fitting.fit import fit_map
 from napari_bridgecorr.io.landmark_files import read_landmarks, write_landmarks
 from napari_bridgecorr.landmarks import Landmark, LandmarkPairs, LandmarkSet
 from napari_bridgecorr.session import LandmarkSetRecord, Session, load_session, save_session
+from napari_bridgecorr.workflow.landmarks import fit_landmarks
 
 
 def set_of(pairs: LandmarkPairs, checks: tuple[str, ...]) -> LandmarkSet:
@@ -80,6 +81,13 @@ def test_files_keep_who_was_set_aside(tmp_path: Path) -> None:
     landmarks = set_of(pairs, choose_check_landmarks(pairs, 4, seed=2))
     write_landmarks(landmarks, tmp_path / "pairs.csv")
     back = read_landmarks(tmp_path / "pairs.csv")
+    made = fit_landmarks(tmp_path / "pairs.csv", tmp_path / "t.json", FitOptions("affine"))
+    assert made.pairs.ids == landmarks.pairs().ids
+    checks = landmarks.check_pairs()
+    off = rms_length(made.transform.map(checks.fixed_um) - checks.moving_um)
+    assert f"4 check pairs were kept out of the fit; the RMS error at them is {off:.3g} um" in (
+        made.warnings
+    )
     assert [m.id for m in back if m.check] == [m.id for m in landmarks if m.check]
     assert back.pairs().ids == landmarks.pairs().ids
 
