@@ -22,8 +22,8 @@ from ..landmarks import Side
 from ..units import is_length_unit, micrometres_per
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
     from napari.layers import Layer
-    from napari.viewer import Viewer
 
 FloatArray = NDArray[np.float64]
 
@@ -136,7 +136,7 @@ def same_place(a: FloatArray, b: FloatArray) -> bool:
     return bool(np.allclose(a, b, rtol=1e-9, atol=tolerance))
 
 
-def canvas_position(viewer: Viewer, frame: FloatArray, world_um: ArrayLike) -> FloatArray:
+def canvas_position(viewer: ViewerModel, frame: FloatArray, world_um: ArrayLike) -> FloatArray:
     """(3,) position in the viewer's own units of a world position seen through `frame`."""
     shown = apply_affine(np.linalg.inv(frame), world_um)[0]
     units = viewer.layers.extent.units

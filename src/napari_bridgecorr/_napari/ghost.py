@@ -18,6 +18,7 @@ from ..landmarks import Side
 from .frames import METADATA_KEY, world_matrix
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
     from napari.layers import Layer
     from napari.viewer import Viewer
 
@@ -49,6 +50,7 @@ class Ghost:
         self._session = session
         self._layer: weakref.ref[Points] | None = None
         self._shown: tuple[Side, PredictedPlace] | None = None
+        self._canvas: weakref.ref[ViewerModel] | None = None
 
     @property
     def side(self) -> Side | None:
@@ -62,10 +64,10 @@ class Ghost:
 
     def show(self, side: Side, place: PredictedPlace) -> None:
         """Show the partner's expected place in one side's image."""
-        viewer, points = self._session.viewer, self._session.point_layer(side)
+        viewer, points = self._session.canvas_of(side), self._session.point_layer(side)
         if viewer is None or points is None or points.ndim != 3:
             return
-        if self.side != side:
+        if self.side != side or (self._canvas is not None and self._canvas() is not viewer):
             self.hide()
         self._shown = side, place
         layer = None if self._layer is None else self._layer()
@@ -93,6 +95,7 @@ class Ghost:
                 metadata={METADATA_KEY: GhostTag(side)},
             )
             self._layer = weakref.ref(layer)
+            self._canvas = weakref.ref(viewer)
             viewer.add_layer(layer)
             # the landmarks stay what a click goes to
             viewer.layers.selection.active = active
@@ -107,7 +110,8 @@ class Ghost:
         self._shown = None
         layer = None if self._layer is None else self._layer()
         self._layer = None
-        viewer = self._session.viewer
+        viewer = None if self._canvas is None else self._canvas()
+        self._canvas = None
         if viewer is None:
             return
         viewer.dims.events.ndisplay.disconnect(self._redraw)

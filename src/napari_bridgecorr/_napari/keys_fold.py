@@ -87,6 +87,7 @@ class KeysFold(QWidget):
             )
         )
         lifeline.connect(session.layers_changed, self._keys.refresh)
+        lifeline.connect(session.canvases.changed, self._keys.refresh)
         lifeline.connect(self._keys.keys_changed, self.refresh)
         lifeline.connect(placing.changed, self.refresh)
         lifeline.at_end(self._keys.end)

@@ -155,13 +155,18 @@ class InstalledKeys:
 
     def _places(self) -> Iterator[tuple[Viewer | Any, KeyAction]]:
         viewer = self._session.viewer
-        layers = [self._session.point_layer("fixed"), self._session.point_layer("moving")]
+        canvases, moving = self._session.canvases, self._session.point_layer("moving")
+        layers = [self._session.point_layer("fixed"), moving]
+        if canvases.second is not None:
+            layers.append(canvases.drawn(moving, "moving"))
         for action in self._actions:
             for layer in layers:
                 if layer is not None:
                     yield layer, action
             if action.everywhere and viewer is not None:
                 yield viewer, action
+                if canvases.second is not None:
+                    yield canvases.second.model, action
 
     def _callback(self, name: str) -> Callable[[Any], None]:
         do = self._do

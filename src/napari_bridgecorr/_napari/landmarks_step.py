@@ -36,6 +36,7 @@ from .layers import image_of_layer
 from .panel_parts import LayerChooser, Step, button, muted
 from .placing import Placing
 from .refine_landmarks import RefineLandmarks
+from .two_views_button import TwoViewsButton
 from .views import (
     View,
     are_upright,
@@ -103,7 +104,10 @@ class LandmarksStep(Step):
         self.table.itemSelectionChanged.connect(self._on_selected)
         lifeline.connect(session.layers_changed, self.refresh_layers)
         lifeline.connect(session.images_changed, self.refresh_layers)
+        lifeline.connect(session.canvases.changed, self._on_canvases)
         self.refresh_layers()
+        if self._has_two_views:
+            self._on_canvases()
 
     def _add_choosers(self) -> None:
         grid = QGridLayout()
@@ -162,6 +166,8 @@ class LandmarksStep(Step):
         )
         self.follow.setChecked(True)
         self.body.addWidget(self.follow)
+        self.two_views = TwoViewsButton(self._session)
+        self.body.addWidget(self.two_views)
         line = QHBoxLayout()
         line.setSpacing(6)
         line.addWidget(muted("Show landmarks within ±"), 1)
@@ -193,7 +199,7 @@ class LandmarksStep(Step):
         self.new_layers.setEnabled(has_image)
         self.place.setEnabled(any(self._session.point_layer(side) is not None for side in SIDES))
         if self._session.viewer is not None and self._depth_for:
-            show_depth(self._session.viewer, self.depth.value())
+            self._on_depth(self.depth.value())
         if chosen != self._depth_for:
             self._depth_for = chosen
             self._step_by_planes()
@@ -203,8 +209,9 @@ class LandmarksStep(Step):
 
     def set_view(self, view: View) -> None:
         """Show one image, or both."""
-        self.view = view
-        self.view_buttons[view].setChecked(True)
+        # with two views the moving image is not shown in turn: it has a canvas of its own
+        self.view = "fixed" if view == "moving" and self._has_two_views else view
+        self.view_buttons[self.view].setChecked(True)
         show_view(self._session, view)
         try:
             frame_view(self._session, "moving" if view == "moving" else "fixed")
@@ -247,12 +254,18 @@ class LandmarksStep(Step):
 
     def look_at_landmark(self, landmark_id: str) -> None:
         """Centre the view on a landmark, in the image that is shown."""
-        side, point = self._where(self._landmark(landmark_id))
+        landmark = self._landmark(landmark_id)
+        side, point = self._where(landmark)
         if point is None:
             return
-        if self.view != "both" and self.view != side:
-            self.set_view(side)
-        look_at(self._session, side, point)
+        if self._has_two_views:
+            for one in SIDES:
+                if landmark is not None and position(landmark, one) is not None:
+                    look_at(self._session, one, position(landmark, one))
+        else:
+            if self.view != "both" and self.view != side:
+                self.set_view(side)
+            look_at(self._session, side, point)
         self.placing.set_current(landmark_id)
         layer = self._session.point_layer(side)
         table = layer.features["id"] if layer is not None and "id" in layer.features else []
@@ -302,15 +315,30 @@ class LandmarksStep(Step):
         self._set_modes()
 
     def _set_modes(self) -> None:
-        viewer = self._session.viewer
         for side in SIDES:
-            layer = self._session.point_layer(side)
+            canvas = self._session.canvas_of(side)
+            layer = self._session.canvases.drawn(self._session.point_layer(side), side)
             if layer is None:
                 continue
-            is_clicked = self.place.isChecked() and self.view == side
+            is_shown = self.view == side or (side == "moving" and self._has_two_views)
+            is_clicked = self.place.isChecked() and is_shown
             layer.mode = "add" if is_clicked else "pan_zoom"
-            if is_clicked and viewer is not None:
-                viewer.layers.selection.active = layer
+            if is_clicked and canvas is not None:
+                canvas.layers.selection.active = layer
+
+    @property
+    def _has_two_views(self) -> bool:
+        return self._session.canvases.second is not None
+
+    def _on_canvases(self) -> None:
+        """The second view was opened or closed, or shows other layers."""
+        two = self._has_two_views
+        self.two_views.show_state()
+        if two == self.view_buttons["moving"].isEnabled():  # it has just opened or closed
+            self.view_buttons["moving"].setEnabled(not two)
+            self.set_view("fixed" if two else "both")
+        self._on_depth(self.depth.value())
+        self._set_modes()
 
     def _step_by_planes(self) -> None:
         """Let the sliders step by the images' planes, not by our layers' micrometres."""
@@ -337,5 +365,6 @@ class LandmarksStep(Step):
             self._on_depth(self.depth.value())
 
     def _on_depth(self, value: float) -> None:
-        if self._session.viewer is not None:
-            show_depth(self._session.viewer, value)
+        for canvas in {id(c): c for c in map(self._session.canvas_of, SIDES)}.values():
+            if canvas is not None:
+                show_depth(canvas, value)

@@ -6,6 +6,7 @@ Python hears of it. So what has to end is kept apart from the widgets: connectio
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -74,3 +75,15 @@ class Lifeline:
             call()
         self._last_calls.clear()
         self._session.detach()
+
+
+def weak_call(method: Callable[..., None], *arguments: object) -> Callable[[], None]:
+    """A call of an object's method that does nothing when the object is gone by then."""
+    reference = weakref.WeakMethod(method)
+
+    def call() -> None:
+        alive = reference()
+        if alive is not None:
+            alive(*arguments)
+
+    return call

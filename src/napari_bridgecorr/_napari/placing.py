@@ -85,6 +85,7 @@ class Placing:
         lifeline.connect(session.point_added, self._on_point_added)
         lifeline.connect(session.landmarks_changed, self._on_landmarks)
         lifeline.connect(session.fit_changed, self._on_fit)
+        lifeline.connect(session.canvases.changed, self._on_fit)
         lifeline.at_end(self._end)
         self._on_landmarks()
 
@@ -96,8 +97,14 @@ class Placing:
 
     @property
     def side(self) -> Side | None:
-        """The image that is shown alone; None in the overlay."""
+        """The image shown alone, or of two views the one pointed at; None in the overlay."""
+        if self._has_two_views:
+            return self._session.canvases.pointed()
         return None if self._host.view == "both" else self._host.view
+
+    @property
+    def _has_two_views(self) -> bool:
+        return self._session.canvases.second is not None
 
     def landmark(self) -> Landmark | None:
         """The current landmark: a point selected in its layer, else the one chosen last."""
@@ -122,7 +129,8 @@ class Placing:
 
     def place_at_cursor(self) -> None:
         """Add a point where the mouse is."""
-        viewer, side = self._session.viewer, self.side
+        side = self.side
+        viewer = None if side is None else self._session.canvas_of(side)
         layer = None if side is None else self._session.point_layer(side)
         if viewer is None or side is None or layer is None:
             self._tell("Show the fixed or the moving image alone to place a point in it.")
@@ -170,7 +178,7 @@ class Placing:
         missing = self._missing(landmark)
         if missing is not None:
             shown = missing if self.ghost.side == missing else _other(missing)
-        if self.side is not None and self.side != shown:
+        if self.side is not None and self.side != shown and not self._has_two_views:
             self._host.set_view(shown)
             if missing == shown:
                 self._wait_for(landmark)
@@ -224,7 +232,8 @@ class Placing:
 
     def nudge(self, displayed: int, voxels: float) -> None:
         """Move the current point along an axis of the screen, 0 being depth."""
-        viewer, side, landmark = self._session.viewer, self.side, self.landmark()
+        side, landmark = self.side, self.landmark()
+        viewer = None if side is None else self._session.canvas_of(side)
         layer = None if side is None else self._session.point_layer(side)
         if viewer is None or side is None or layer is None:
             self._tell("Show the fixed or the moving image alone to move a point in it.")
@@ -257,21 +266,22 @@ class Placing:
             landmark = self._named(landmark_id)
         self.current = landmark_id
         self._stop_waiting()
-        if landmark is None or self._host.view != side:
+        two, follows = self._has_two_views, self._host.follows()
+        if landmark is None or (self._host.view != side and not two):
             return
         other = _other(side)
         self._host.select(landmark_id)
         has_other = None not in (self._session.image_layer(other), self._session.point_layer(other))
         if landmark.is_pair:
-            if self._host.follows() and side == "moving":  # on to the next one
+            if follows and side == "moving" and not two:  # on to the next one
                 self._host.set_view("fixed")
                 look_at(self._session, "fixed", position(landmark, "fixed"))
         elif has_other:
-            if self._host.follows():
+            if follows and not two:
                 self._host.set_view(other)
             self._wait_for(landmark)
             place = self.ghost.place
-            if place is not None and self._host.view == other:
+            if place is not None and (follows if two else self._host.view == other):
                 look_at(self._session, other, place.place_um)
         self.changed.emit()
 

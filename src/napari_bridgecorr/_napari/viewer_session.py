@@ -7,7 +7,6 @@ attached; it holds layers by weak reference, so that a removed layer is gone.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,16 +20,19 @@ from ..errors import BridgecorrError
 from ..fitting import Fit, FitOptions
 from ..image import SpatialImage
 from ..landmarks import LandmarkSet, Side
+from .canvases import Canvases
 from .frames import ImageTag, tag_of, um_per
 from .ghost import is_ghost
 from .landmark_layers import SIDES, assign_ids, points_to_landmarks, raw_ids, set_feature, side_of
 from .layer_history import LayerHistory
 from .layers import image_of_layer
+from .lifeline import weak_call
 from .live_fit import LiveFit
 from .live_judgement import LiveJudgement
 from .map_choice import MapChoice
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
     from napari.layers import Layer
     from napari.utils.events import Event
     from napari.viewer import Viewer
@@ -60,6 +62,11 @@ def session_of(viewer: Viewer) -> ViewerSession:
     if viewer not in _sessions:
         _sessions[viewer] = ViewerSession(viewer)
     return _sessions[viewer]
+
+
+def share_session(canvas: ViewerModel, session: ViewerSession) -> None:
+    """Let a second canvas have its viewer's session: keys that are pressed there look for it."""
+    _sessions[canvas] = session
 
 
 class ViewerSession:
@@ -96,6 +103,7 @@ class ViewerSession:
         self.loaded_transform: LoadedTransform | None = None
         self.maps = MapChoice()
         self.history = LayerHistory(self)
+        self.canvases = Canvases(self._viewer)
 
     # -- being used ------------------------------------------------------------------------------
 
@@ -144,6 +152,10 @@ class ViewerSession:
     def viewer(self) -> Viewer | None:
         """The viewer, unless it has been closed and let go."""
         return self._viewer()
+
+    def canvas_of(self, side: Side) -> ViewerModel | None:
+        """The canvas that shows one side's image: napari's own, or the second view's."""
+        return self.canvases.of(side)
 
     # -- images ----------------------------------------------------------------------------------
 
@@ -392,7 +404,7 @@ class ViewerSession:
         self._settle.start()
         if mine and event.action == ActionType.ADDED and len(event.data_indices) == 1:
             # napari is in the midst of adding: the id is given, and told, when it has finished
-            QTimer.singleShot(0, _weak_call(self, mine[0]))
+            QTimer.singleShot(0, weak_call(self.tell_of_added_point, mine[0]))
 
     def tell_of_added_point(self, side: Side) -> None:
         """Give the newest point of a side its id and say so."""
@@ -433,14 +445,3 @@ class ViewerSession:
             self.images_changed.emit()
         if changed:
             self._settle.start()
-
-
-def _weak_call(session: ViewerSession, side: Side) -> Callable[[], None]:
-    reference = weakref.ref(session)
-
-    def call() -> None:
-        alive = reference()
-        if alive is not None:
-            alive.tell_of_added_point(side)
-
-    return call

@@ -26,8 +26,8 @@ from .landmark_layers import SIDES, to_shown, world_points
 from .layers import image_of_layer, show_upright
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
     from napari.layers import Layer
-    from napari.viewer import Viewer
 
     from .viewer_session import ViewerSession
 
@@ -43,6 +43,8 @@ def show_view(session: ViewerSession, view: View) -> None:
     viewer = session.viewer
     if viewer is None:
         return
+    if view == "moving" and session.canvases.second is not None:
+        view = "fixed"  # the moving image has a canvas of its own
     results = session.result_layers()
     shown: dict[Side, bool] = {
         "fixed": view != "moving",
@@ -61,7 +63,8 @@ def show_view(session: ViewerSession, view: View) -> None:
 
 def look_at(session: ViewerSession, side: Side, world_um: Point | Any) -> None:
     """Centre the view on a world position of one side's image."""
-    viewer, layer = session.viewer, session.point_layer(side) or session.image_layer(side)
+    viewer = session.canvas_of(side)
+    layer = session.point_layer(side) or session.image_layer(side)
     if viewer is None or layer is None:
         return
     shown = canvas_position(viewer, frame_of(layer), np.asarray(world_um)[None])
@@ -77,14 +80,16 @@ def look_at(session: ViewerSession, side: Side, world_um: Point | Any) -> None:
 
 def frame_view(session: ViewerSession, side: Side) -> None:
     """Fit the view to the image of one side, at its middle plane."""
-    viewer, image, layers = session.viewer, session.image(side), session.channel_layers(side)
+    viewer, image = session.canvas_of(side), session.image(side)
+    drawn = [session.canvases.drawn(layer, side) for layer in session.channel_layers(side)]
+    layers = [layer for layer in drawn if layer is not None]
     if viewer is None or image is None or not layers:
         return
     look_at(session, side, image.grid.centre_um)
     fit_layers(viewer, layers)
 
 
-def fit_layers(viewer: Viewer, layers: Sequence[Layer]) -> None:
+def fit_layers(viewer: ViewerModel, layers: Sequence[Layer]) -> None:
     """Fit the view to some layers.
 
     napari's own `fit_to_view` fails where they lack an axis that others have (time).
@@ -108,7 +113,7 @@ def fit_layers(viewer: Viewer, layers: Sequence[Layer]) -> None:
     viewer.scene.camera.center = (*(0.0,) * (3 - n_shown), *map(float, centre))
 
 
-def _shown_extent(viewer: Viewer, layer: Layer) -> Any:
+def _shown_extent(viewer: ViewerModel, layer: Layer) -> Any:
     """(2, 3) least and greatest position of a layer in the viewer's units."""
     units = viewer.layers.extent.units
     extent = np.asarray(layer.extent.world)[:, -3:]
@@ -165,7 +170,7 @@ def is_shown_upright(layer: Layer) -> bool:
     return same_place(frame_of(layer), upright_frame(image_of_layer(layer).grid))
 
 
-def show_depth(viewer: Viewer, half_depth_um: float) -> None:
+def show_depth(viewer: ViewerModel, half_depth_um: float) -> None:
     """Show points within `half_depth_um` above and below the current slice.
 
     Images go on showing single planes: napari's default is to average over the thick slice.

@@ -1,0 +1,190 @@
+"""The second view in a real window: clicks on either canvas, layers that come and go, linking."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari")
+
+from napari.layers import Points
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QWidget
+
+from napari_bridgecorr._napari.landmark_layers import raw_ids
+from napari_bridgecorr._napari.viewer_session import session_of
+
+LEFT = Qt.MouseButton.LeftButton
+UNITS = ("um", "um", "um")
+
+
+def click(widget: QWidget) -> None:
+    QTest.mouseClick(widget, LEFT)
+
+
+def callback_count(viewer: Any) -> int:
+    gc.collect()  # napari's fit_to_view leaves callbacks of a list that is gone
+    groups = [viewer.layers.events, viewer.events, viewer.dims.events, viewer.scene.camera.events]
+    groups += [layer.events for layer in viewer.layers]
+    called = [c for group in groups for e in group.emitters.values() for c in e.callbacks]
+    count = sum(not isinstance(c, tuple) or c[0]() is not None for c in called)
+    for layer in viewer.layers:
+        if isinstance(layer, Points):
+            count += len(layer.selected_data.events.items_changed)
+    return count
+
+
+@pytest.fixture
+def two_views(viewer: Any, open_panel: Any, qtbot: Any) -> Any:
+    """Two images, their landmarks half placed (moving = 2 x fixed + 30 um), and both views."""
+    rng = np.random.default_rng(0)
+    units = {"units": UNITS, "axis_labels": ("z", "y", "x")}
+    viewer.add_image(rng.random((8, 20, 20)), name="mri", scale=(40, 40, 40), **units)
+    viewer.add_image(rng.random((40, 90, 90)), name="stack", scale=(40, 20, 20), **units)
+    panel = open_panel(viewer)
+    click(panel.landmarks.new_layers)
+    session = session_of(viewer)
+    fixed = rng.uniform((40, 100, 100), (280, 700, 700), (6, 3))
+    for side, points in (("fixed", fixed), ("moving", 2 * fixed + 30)):
+        layer = session.point_layer(side)
+        layer.data = points / layer.scale
+    before = callback_count(viewer)
+    click(panel.landmarks.two_views)
+    qtbot.waitUntil(lambda: session.fit is not None, timeout=10_000)
+    qtbot.wait(50)
+    return viewer, panel, session, before
+
+
+def pixel(view: Any, position: tuple[float, float]) -> QPoint:
+    """Where the second canvas draws a position (y, x, um)."""
+    native, camera = view.canvas.canvas.native, view.model.scene.camera
+    offset = (np.array(position) - camera.center[-2:]) * camera.zoom
+    return QPoint(round(native.width() / 2 + offset[1]), round(native.height() / 2 + offset[0]))
+
+
+def click_at(qtbot: Any, view: Any, position: tuple[float, float]) -> None:
+    native, at = view.canvas.canvas.native, pixel(view, position)
+    QTest.mouseMove(native, at)
+    qtbot.wait(20)
+    QTest.mouseClick(native, LEFT, pos=at)
+    qtbot.wait(100)
+
+
+def drag(qtbot: Any, view: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
+    native, a, b = view.canvas.canvas.native, pixel(view, start), pixel(view, end)
+    QTest.mouseMove(native, a)
+    qtbot.wait(20)
+    QTest.mousePress(native, LEFT, pos=a)
+    for part in (0.5, 1.0):
+        QTest.mouseMove(native, a + (b - a) * part)
+        qtbot.wait(30)
+    QTest.mouseRelease(native, LEFT, pos=b)
+    qtbot.wait(60)
+
+
+def test_a_click_on_the_second_canvas_places_a_moving_point(two_views: Any, qtbot: Any) -> None:
+    viewer, panel, session, _before = two_views
+    view, layer = session.canvases.second, session.point_layer("moving")
+    assert session.canvas_of("moving") is view.model
+    assert session.canvas_of("fixed") is session.viewer
+    # each canvas shows its image; the voxels are the same memory
+    copies = {i.name: i for i in view.model.layers}
+    assert set(copies) == {"stack", layer.name}
+    assert np.shares_memory(copies["stack"].data, viewer.layers["stack"].data)
+    assert [viewer.layers[n].visible for n in ("mri", "stack")] == [True, False]
+    depth = view.model.dims.point[0]
+    click_at(qtbot, view, (600.0, 900.0))
+    assert len(layer.data) == 7
+    per_px = 1 / view.model.scene.camera.zoom
+    assert np.allclose((layer.data * layer.scale)[-1], (depth, 600, 900), atol=per_px)
+    assert raw_ids(layer)[-1] == "L07"
+    assert raw_ids(view.points)[-1] == "L07"
+    assert session.landmarks["L07"].fixed_um is None
+    # the other canvas went to where the map expects the partner
+    expected = (np.array([depth, 600, 900]) - 30) / 2
+    assert np.allclose(viewer.scene.camera.center[-2:], expected[1:], atol=per_px)
+    # dragged there: told by the layer as a drag on napari's own canvas is
+    heard: list[str] = []
+    layer.events.data.connect(lambda event: heard.append(event.action.value))
+    panel.landmarks.place.setChecked(False)
+    view.points.mode = "select"
+    drag(qtbot, view, (600.0, 900.0), (700.0, 800.0))
+    assert np.allclose((layer.data * layer.scale)[-1], (depth, 700, 800), atol=2 * per_px)
+    assert heard == ["changing", "changed"]
+    assert np.array_equal(layer.data, view.points.data)
+    # what becomes of the layer is seen on the canvas
+    layer.selected_data = {0, 6}
+    layer.remove_selected()
+    qtbot.wait(60)
+    assert raw_ids(view.points) == raw_ids(layer) == [f"L{i:02d}" for i in range(2, 7)]
+    # and the other way round
+    view.points.selected_data = {1}
+    assert set(layer.selected_data) == {1}
+    view.points.remove_selected()
+    qtbot.wait(60)
+    assert raw_ids(view.points) == raw_ids(layer) == ["L02", "L04", "L05", "L06"]
+    # layers renamed, moved, taken away
+    viewer.layers["stack"].name = "renamed"
+    viewer.layers.move(0, 3)
+    assert view.model.layers[0].name == "renamed"
+    viewer.layers["renamed"].contrast_limits = (0.2, 0.6)
+    assert view.model.layers["renamed"].contrast_limits == [0.2, 0.6]
+    viewer.layers.remove("renamed")
+    assert [i.name for i in view.model.layers] == [layer.name]
+    viewer.layers.remove(layer)
+    assert not view.model.layers
+    assert view.empty.isVisible()
+
+
+def test_linked_views_look_at_the_same_place(two_views: Any, qtbot: Any) -> None:
+    viewer, _panel, session, _before = two_views
+    view = session.canvases.second
+    fixed, moving = viewer.scene.camera, view.model.scene.camera
+    click(view.linked)
+    assert view.link.is_on
+    assert view.linked.isChecked()
+
+    def both_at(y: float, x: float, zoom: float) -> bool:
+        return (
+            np.allclose(fixed.center[-2:], (y, x), atol=1e-3)
+            and np.allclose(moving.center[-2:], (2 * y + 30, 2 * x + 30), atol=1e-3)
+            and np.isclose(moving.zoom, fixed.zoom / 2, rtol=1e-4)
+            and np.isclose(fixed.zoom, zoom, rtol=1e-4)
+        )
+
+    fixed.center, fixed.zoom = (0, 300.0, 420.0), 1.7
+    viewer.dims.set_point(0, 160)
+    qtbot.waitUntil(lambda: both_at(300, 420, 1.7), timeout=5000)
+    assert view.model.dims.point[0] == pytest.approx(350, abs=20)
+    qtbot.wait(200)
+    assert both_at(300, 420, 1.7)  # nothing runs away
+    moving.center, moving.zoom = (0, 1030.0, 730.0), 2.0
+    qtbot.waitUntil(lambda: both_at(500, 350, 4.0), timeout=5000)
+    QTest.keyClick(view.canvas.canvas.native, Qt.Key.Key_L)
+    assert not view.linked.isChecked()
+    fixed.center = (0, 100.0, 100.0)
+    qtbot.wait(100)
+    assert np.allclose(moving.center[-2:], (1030, 730), atol=1e-3)
+
+
+def test_closing_leaves_nothing_behind(two_views: Any, qtbot: Any) -> None:
+    viewer, panel, session, before = two_views
+    view = session.canvases.second
+    click(view.linked)
+    assert callback_count(viewer) > before
+    click(panel.landmarks.two_views)
+    assert session.canvases.second is None
+    assert session.canvas_of("moving") is session.viewer
+    assert callback_count(viewer) == before
+    assert not panel.landmarks.two_views.isChecked()
+    assert panel.landmarks.view_buttons["moving"].isEnabled()
+    qtbot.wait(50)
+    click(panel.landmarks.two_views)  # and again
+    assert session.canvases.second is not None
+    viewer.window.remove_dock_widget(panel)  # it does not need the panel
+    qtbot.wait(30)
+    assert len(session.canvases.second.model.layers) == 2
