@@ -37,6 +37,8 @@ class Landmark:
         How much a fit trusts it, relative to others: its localisation variance is divided by it.
     check : bool
         Set aside before fitting: no fit uses it, and the error at it is reported.
+    source : str
+        How it came to be, where that is not by hand: "suggested" for an accepted proposal.
     """
 
     id: str
@@ -46,6 +48,7 @@ class Landmark:
     moving_um: Point | None = None
     weight: float = 1.0
     check: bool = False
+    source: str = ""
 
     @property
     def is_pair(self) -> bool:

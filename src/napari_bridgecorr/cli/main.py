@@ -31,6 +31,7 @@ from . import (
     report,
     reslicing,
     run,
+    suggest,
     table,
     warp,
 )
@@ -48,6 +49,7 @@ _COMMANDS = (
     place_section,
     place_sections,
     refine_landmarks,
+    suggest,
     warp,
     table,
     evaluation,

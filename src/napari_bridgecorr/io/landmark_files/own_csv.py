@@ -27,6 +27,8 @@ _OPTIONAL = ("name", "enabled")
 _WEIGHT = "weight"
 # and where some were set aside to check fits
 _CHECK = "check"
+# and where some were not placed by hand
+_SOURCE = "source"
 
 
 def is_own_header(header: list[str]) -> bool:
@@ -67,6 +69,7 @@ def read_own_csv(cells: Cells) -> LandmarkFile:
                 numbers.point(line, [row[at[f"moving_{a}_um"]] for a in "zyx"], "moving"),
                 _weight(path, line, row[header.index(_WEIGHT)]) if _WEIGHT in header else 1.0,
                 _is_check(path, line, row[header.index(_CHECK)]) if _CHECK in header else False,
+                row[header.index(_SOURCE)].strip() if _SOURCE in header else "",
             )
         )
         refuse_too_many(path, len(found))
@@ -77,7 +80,9 @@ def write_own_csv(landmarks: LandmarkSet, path: Path) -> None:
     """Write a landmark CSV (atomically; numbers with all their digits)."""
     is_weighted = any(m.weight != 1.0 for m in landmarks)
     has_checks = any(m.check for m in landmarks)
-    more = [*([_WEIGHT] if is_weighted else []), *([_CHECK] if has_checks else [])]
+    has_sources = any(m.source for m in landmarks)
+    optional = {_WEIGHT: is_weighted, _CHECK: has_checks, _SOURCE: has_sources}
+    more = [name for name, is_needed in optional.items() if is_needed]
     rows = [row_text([*LANDMARK_COLUMNS, *more])]
     for m in landmarks:
         cells = [m.id, m.name, "true" if m.enabled else "false"]
@@ -87,6 +92,8 @@ def write_own_csv(landmarks: LandmarkSet, path: Path) -> None:
             cells.append(repr(float(m.weight)))
         if has_checks:
             cells.append("true" if m.check else "false")
+        if has_sources:
+            cells.append(m.source)
         rows.append(row_text(cells))
     write_text(path, "".join(rows))
 

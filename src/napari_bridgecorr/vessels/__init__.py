@@ -1,0 +1,30 @@
+"""Vessel bifurcations, and further landmark pairs proposed from them."""
+
+from .detect import Bifurcations, find_bifurcations
+from .ridges import Polarity
+from .suggest import (
+    DEFAULT_CONFIDENCE,
+    FEWEST_PAIRS,
+    POLARITIES,
+    SUGGESTED,
+    Suggestion,
+    SuggestionOptions,
+    Suggestions,
+    suggest_pairs,
+    with_suggestions,
+)
+
+__all__ = [
+    "DEFAULT_CONFIDENCE",
+    "FEWEST_PAIRS",
+    "POLARITIES",
+    "SUGGESTED",
+    "Bifurcations",
+    "Polarity",
+    "Suggestion",
+    "SuggestionOptions",
+    "Suggestions",
+    "find_bifurcations",
+    "suggest_pairs",
+    "with_suggestions",
+]

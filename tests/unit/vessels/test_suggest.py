@@ -1,0 +1,99 @@
+"""Pairs proposed from four given ones, against the truth of phantoms that nothing was tuned on."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_bridgecorr.cli.main import main
+from napari_bridgecorr.errors import FitError
+from napari_bridgecorr.fitting import FitOptions, fit
+from napari_bridgecorr.io.landmark_files import read_landmarks, write_landmarks
+from napari_bridgecorr.io.writers import write_image
+from napari_bridgecorr.landmarks import LandmarkSet
+from napari_bridgecorr.vessels import SUGGESTED, Suggestions, suggest_pairs, with_suggestions
+
+sys.path.insert(0, str(Path(__file__).parent))
+from vessel_net import COARSE_UM, VesselNet, vessel_net
+
+
+@pytest.fixture(scope="module")
+def net() -> VesselNet:
+    return vessel_net(20261)
+
+
+@pytest.fixture(scope="module")
+def found(net: VesselNet) -> Suggestions:
+    return suggest_pairs(net.fixed, net.moving, net.given)
+
+
+def _errors(net: VesselNet, found: Suggestions) -> np.ndarray:
+    sure = found.above()
+    fixed = np.array([s.fixed_um for s in sure])
+    return np.linalg.norm(net.to_moving(fixed) - [s.moving_um for s in sure], axis=1)
+
+
+def test_proposes_twenty_pairs_that_are_right(net: VesselNet, found: Suggestions) -> None:
+    assert (found.fixed_vessels, found.moving_vessels) == ("dark", "bright")
+    errors = _errors(net, found)
+    assert len(errors) >= 20
+    assert np.mean(errors < 1.5 * COARSE_UM) >= 0.95
+
+
+def test_more_pairs_halve_the_target_error(net: VesselNet, found: Suggestions) -> None:
+    def target_error(landmarks: LandmarkSet, model: str) -> float:
+        map_ = fit(landmarks.pairs(), FitOptions(model, dimensions=2)).transform
+        return float(np.median(np.linalg.norm(map_.map(net.targets[0]) - net.targets[1], axis=1)))
+
+    alone = min(target_error(net.given, m) for m in ("similarity", "affine"))
+    all_pairs = with_suggestions(net.given, found.above())
+    assert target_error(all_pairs, "gp") < alone / 2
+
+
+def test_roles_may_be_swapped(net: VesselNet) -> None:
+    given = LandmarkSet.from_pairs(net.given.pairs().moving_um, net.given.pairs().fixed_um)
+    swapped = suggest_pairs(net.moving, net.fixed, given)
+    sure = swapped.above()
+    errors = net.to_moving(np.array([s.moving_um for s in sure])) - [s.fixed_um for s in sure]
+    assert len(sure) >= 20
+    assert np.mean(np.linalg.norm(errors, axis=1) < 1.5 * COARSE_UM) >= 0.95
+
+
+def test_unrelated_images_give_nothing_sure(net: VesselNet) -> None:
+    other = vessel_net(20262)
+    assert len(suggest_pairs(net.fixed, other.moving, net.given).above()) <= 2
+
+
+def test_three_pairs_are_too_few(net: VesselNet) -> None:
+    with pytest.raises(FitError, match="place 1 more"):
+        suggest_pairs(net.fixed, net.moving, LandmarkSet(net.given.landmarks[:3]))
+
+
+def test_accepted_pairs_stay_marked_in_the_file(
+    net: VesselNet, found: Suggestions, tmp_path: Path
+) -> None:
+    both = with_suggestions(net.given, found.above()[:2])
+    assert [m.id for m in both][4:] == ["L05", "L06"]
+    write_landmarks(both, tmp_path / "l.csv")
+    back = read_landmarks(tmp_path / "l.csv")
+    assert back == both
+    assert [m.source for m in back] == [""] * 4 + [SUGGESTED] * 2
+
+
+def test_the_command_adds_pairs_to_the_file(
+    net: VesselNet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = [tmp_path / "coarse.nii", tmp_path / "fine.nii"]
+    for image, path in zip((net.fixed, net.moving), images, strict=True):
+        write_image(image, path)
+    write_landmarks(net.given, tmp_path / "four.csv")
+    out = tmp_path / "more.csv"
+    arguments = ["--fixed", str(images[0]), "--moving", str(images[1]), "-o", str(out)]
+    assert main(["suggest", *arguments, "--landmarks", str(tmp_path / "four.csv")]) == 0
+    said = capsys.readouterr().out
+    added = [m for m in read_landmarks(out) if m.source == SUGGESTED]
+    assert said.startswith(f"{len(added)} pairs added (dark vessels in the fixed image")
+    assert len(added) >= 20
