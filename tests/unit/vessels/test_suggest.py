@@ -1,4 +1,4 @@
-"""Pairs proposed from four given ones, against the truth of phantoms that nothing was tuned on."""
+"""Pairs proposed from four given ones, against a phantom's truth."""
 
 from __future__ import annotations
 
