@@ -38,6 +38,7 @@ OutputKind = Literal[
     "refine_landmarks",
 ]
 
+_WINDOW = "window"
 _FINGERPRINT_BYTES = 1 << 20
 _FINGERPRINT_FILES = 2000
 
@@ -182,11 +183,21 @@ class Session:
         return _by_id(self.registrations, registration_id, "registration")
 
 
-def save_session(session: Session, path: Path) -> None:
-    """Write a session atomically, its images' paths relative to its folder."""
+def save_session(session: Session, path: Path, *, window: Mapping[str, Any] | None = None) -> None:
+    """Write a session atomically, its images' paths relative to its folder.
+
+    Parameters
+    ----------
+    session : Session
+    path : Path
+    window : mapping, optional
+        What a window showed of it, as plain values. A replay does not look at it.
+    """
     folder = path.resolve().parent
     images = tuple(replace(i, path=_relative(Path(i.path), folder)) for i in session.images)
     document = {"format": FORMAT, **asdict(replace(session, images=images))}
+    if window is not None:
+        document[_WINDOW] = dict(window)
     text = TypeAdapter(dict[str, Any]).dump_json(document, indent=1).decode()
     write_text(path, text + "\n")
 
@@ -200,6 +211,7 @@ def load_session(path: Path) -> Session:
         If the file is not a session of ours or is damaged.
     """
     document = read_json_object(path)
+    document.pop(_WINDOW, None)
     if document.pop("format", None) != FORMAT:
         raise ReadError(path, "it is not a bridgecorr session", "give a session's JSON file")
     if document.get("schema_version") != SCHEMA_VERSION:
@@ -217,6 +229,29 @@ def load_session(path: Path) -> Session:
     folder = path.resolve().parent
     images = tuple(replace(i, path=str((folder / i.path).resolve())) for i in session.images)
     return replace(session, images=images)
+
+
+def is_session(path: Path) -> bool:
+    """Whether a file says that it is a session; never raises."""
+    try:
+        return path.suffix == ".json" and read_json_object(path).get("format") == FORMAT
+    except (ReadError, OSError):
+        return False
+
+
+def load_window(path: Path) -> dict[str, Any]:
+    """What a window showed of a session when it was saved; empty where nobody saved it.
+
+    Raises
+    ------
+    ReadError
+        If the file is not a session of ours or is damaged.
+    """
+    document = read_json_object(path)
+    window = document.get(_WINDOW, {})
+    if document.get("format") != FORMAT or not isinstance(window, dict):
+        raise ReadError(path, "it is not a bridgecorr session", "give a session's JSON file")
+    return window
 
 
 def fingerprint(path: Path) -> str:

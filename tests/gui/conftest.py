@@ -62,6 +62,13 @@ def phantom_files(tmp_path_factory: pytest.TempPathFactory) -> WrittenPhantom:
     return write_phantom(tmp_path_factory.mktemp("phantom"), PhantomOptions.sample())
 
 
+@pytest.fixture(autouse=True)
+def kept_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Windows keep their sessions here, not among the user's."""
+    monkeypatch.setenv("BRIDGECORR_STATE", str(tmp_path / "state"))
+    return tmp_path / "state" / "sessions"
+
+
 @pytest.fixture
 def viewer(make_napari_viewer: Callable[..., Viewer]) -> Viewer:
     """A shown window with our plugin known to it."""

@@ -24,7 +24,9 @@ from napari_bridgecorr.session import (
     Output,
     Session,
     fingerprint,
+    is_session,
     load_session,
+    load_window,
     save_session,
 )
 from napari_bridgecorr.workflow.replay import new_session, run_session
@@ -87,6 +89,20 @@ def test_a_session_comes_back_as_it_was(folder: Path, smoothing: Any) -> None:
 def columns(path: Path) -> dict[str, bytes]:
     table = pq.read_table(path)
     return {n: table[n].to_numpy().tobytes() for n in table.column_names}
+
+
+def test_what_a_window_showed_is_kept_beside_the_session(folder: Path) -> None:
+    session = load_session(folder / "session.json")
+    window = {"camera": {"zoom": 0.1 + 0.2}, "layers": [{"data": [[1.0, -2.5, 3e-300]]}]}
+    save_session(session, folder / "shown.json", window=window)
+    assert load_window(folder / "shown.json") == window
+    assert load_session(folder / "shown.json") == session
+    assert load_window(folder / "session.json") == {}
+    assert is_session(folder / "shown.json")
+    (folder / "other.json").write_text("{}")
+    assert not is_session(folder / "other.json")
+    with pytest.raises(ReadError, match="not a bridgecorr session"):
+        load_window(folder / "other.json")
 
 
 def test_a_moved_session_runs_twice_to_the_same_bytes(folder: Path) -> None:

@@ -27,6 +27,7 @@ class FitStep(Step):
         super().__init__(3, "Fit")
         self._session = session
         self._is_asked = False
+        self._is_showing = False
         form = QFormLayout()
         form.setHorizontalSpacing(8)
         form.setVerticalSpacing(4)
@@ -116,6 +117,7 @@ class FitStep(Step):
         self.extras.edited.connect(self._on_edited)
         lifeline.connect(session.landmarks_changed, self.refresh)
         lifeline.connect(session.fit_changed, self._on_fit_changed)
+        lifeline.connect(session.options_changed, self._on_options_changed)
         self.refresh()
 
     def options(self) -> FitOptions:
@@ -161,6 +163,8 @@ class FitStep(Step):
         self.smoothing.setSuffix(" µm" if self.dimensions.currentData() == 3 else " µm²")
 
     def _on_edited(self) -> None:
+        if self._is_showing:
+            return
         self._enable()
         self._session.set_options(self.options())
         self.refresh()
@@ -168,6 +172,14 @@ class FitStep(Step):
     def _on_model_chosen(self, model: str) -> None:
         self.model.setCurrentIndex(self.model.findData(model))
         self._on_edited()
+
+    def _on_options_changed(self) -> None:
+        # set by another, as when a session is opened again
+        if self.options() != self._session.options:
+            self._is_showing = True
+            self._show_options(self._session.options)
+            self._is_showing = False
+            self.refresh()
 
     def _on_fit(self) -> None:
         self._is_asked = True

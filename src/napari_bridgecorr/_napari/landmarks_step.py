@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Points
@@ -204,6 +204,26 @@ class LandmarksStep(Step):
             self._depth_for = chosen
             self._step_by_planes()
             self._suggest_depth()
+
+    def shown_state(self) -> dict[str, Any]:
+        """What is shown, as plain values."""
+        return {
+            "view": self.view,
+            "place": self.place.isChecked(),
+            "follow": self.follow.isChecked(),
+            "depth_um": self.depth.value(),
+        }
+
+    def show_state(self, state: dict[str, Any]) -> None:
+        """Show what :meth:`shown_state` told."""
+        self.follow.setChecked(state.get("follow", True))
+        if state.get("depth_um"):
+            self.depth.setValue(state["depth_um"])
+        if state.get("view") in self.view_buttons:
+            self.view = state["view"]
+            self.view_buttons[self.view].setChecked(True)
+        self.place.setChecked(bool(state.get("place")))
+        self._set_modes()
 
     # -- doing -----------------------------------------------------------------------------------
 

@@ -223,8 +223,9 @@ def save_session_file(
     options: FitOptions,
     path: Path,
     refined_with: RefineOptions | None = None,
+    window: dict[str, Any] | None = None,
 ) -> Path:
-    """Write a session that ``bridgecorr run`` replays; returns the path.
+    """Write a session that ``bridgecorr run`` replays and a window shows; returns the path.
 
     Its outputs (transform, table, report) bear the session's name. With `refined_with` the fit is
     refined by the images, and table and report are those of the refined map.
@@ -256,12 +257,16 @@ def save_session_file(
             Output("report", f"{stem}_report.html", "registration", {"table": table, **through}),
         ],
     )
-    save_session(session, path)
+    save_session(session, path, window=window)
     return path
 
 
 def save_align_session(
-    fixed: SpatialImage, moving: SpatialImage, options: AlignOptions, path: Path
+    fixed: SpatialImage,
+    moving: SpatialImage,
+    options: AlignOptions,
+    path: Path,
+    window: dict[str, Any] | None = None,
 ) -> Path:
     """Write a session that finds a map without landmarks again; returns the path.
 
@@ -279,7 +284,7 @@ def save_align_session(
         mirror=options.mirror,
         channels=options.channels,
     )
-    save_session(session, path)
+    save_session(session, path, window=window)
     return path
 
 

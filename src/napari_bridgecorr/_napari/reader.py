@@ -24,6 +24,7 @@ from ..io.landmark_files import (
 )
 from ..io.location import Url
 from ..io.registry import is_claimed, parse_image_path, readers
+from ..session import is_session
 from ..workflow.files import open_file
 from ..workflow.kinds import kind_of
 from .file_words import landmark_words, warning_words
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from .file_panel import FilePanel
+    from .register_panel import RegisterPanel
 
 LayerData = tuple[Any, dict[str, Any], str]
 PathOrPaths = str | Sequence[str]
@@ -134,6 +136,28 @@ def read_transforms(path: PathOrPaths) -> list[LayerData]:
             _places(path)[0], "is a transform, not an image", "open it in napari's window"
         )
     return _in_panel(viewer, _places(path))
+
+
+def get_session_reader(path: PathOrPaths) -> ReaderFunction | None:
+    """The session reader, if the one path is a session."""
+    places = _places(path)
+    return open_session if len(places) == 1 and is_session(_local(places[0])) else None
+
+
+def open_session(path: PathOrPaths) -> list[LayerData]:
+    """No layers yet: the Register panel opens the session's images and shows what was shown.
+
+    Raises
+    ------
+    ReadError
+        If there is no window, or the session was not saved from one.
+    """
+    viewer, place = current_viewer(), _places(path)[0]
+    if viewer is None:
+        raise ReadError(place, "is a session, not an image", "open it in napari's window")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-bridgecorr", "Register")
+    cast("RegisterPanel", panel).continuing.open_file(_local(place))
+    return _NO_LAYERS
 
 
 def show_file_panel(viewer: Viewer) -> FilePanel:

@@ -9,6 +9,7 @@ from napari.utils.notifications import show_error
 from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
+from .continue_row import ContinueRow
 from .fit_step import FitStep
 from .image_maps_step import ImageMapsStep
 from .images_step import ImagesStep
@@ -43,6 +44,8 @@ class RegisterPanel(QWidget):
         self.fit = FitStep(session, lifeline)
         self.image_maps = ImageMapsStep(session, lifeline)
         self.results = ResultsStep(session, lifeline)
+        self.continuing = ContinueRow(session, lifeline, self.landmarks)
+        self.results.window_document = self.continuing.autosave.document
         self.message = Message()
         lifeline.connect(session.told, partial(_tell, self.message))
         inside = QWidget()
@@ -62,6 +65,7 @@ class RegisterPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
+        layout.addWidget(self.continuing)
         layout.addWidget(scroll, 1)
         # below the scrolled part, where it is seen whatever is scrolled away
         layout.addWidget(self.message)

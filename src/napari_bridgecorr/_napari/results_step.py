@@ -38,7 +38,11 @@ _TABLES = "Parquet (*.parquet);;CSV (*.csv);;Compressed CSV (*.csv.gz)"
 _SAVES = (
     ("table", "Table…", "One row per fixed voxel: every channel, coverage and expected error"),
     ("report", "Report…", "One web page on how well the registration fits"),
-    ("session", "Session…", "What `bridgecorr run` needs to repeat all this without a window"),
+    (
+        "session",
+        "Session…",
+        "Opens as this window shows it (File > Open), and `bridgecorr run` repeats it without one",
+    ),
     ("landmarks", "Landmarks…", "The pairs as CSV, in µm"),
     ("transform", "Transform…", "The fitted transform as JSON (fixed to moving)"),
 )
@@ -52,6 +56,8 @@ class ResultsStep(Step):
         self._session = session
         self._lifeline = lifeline
         self._job: Job | None = None
+        # the panel knows what it shows
+        self.window_document: Callable[[], dict[str, Any]] = dict
         self._residuals = LatestAnswer()
         self._residuals.answered.connect(self._show_residuals)
         self.maps = MapRow(session, lifeline)
@@ -276,7 +282,9 @@ class ResultsStep(Step):
             return
         path = self._ask_path("Save session", "session.json", "Session (*.json)")
         if path is not None:
-            self._start(partial(_session_file, pair, self._session.options, path), self._tell_saved)
+            window = self.window_document()
+            work = partial(_session_file, pair, self._session.options, path, window)
+            self._start(work, self._tell_saved)
 
     def save_landmarks(self) -> None:
         """Ask where, and write the pairs."""
@@ -361,12 +369,20 @@ class ResultsStep(Step):
             self._job.cancel()
 
 
-def _session_file(pair: outputs.Pair, options: FitOptions, path: Path, progress: Progress) -> Path:
+def _session_file(
+    pair: outputs.Pair,
+    options: FitOptions,
+    path: Path,
+    window: dict[str, Any],
+    progress: Progress,
+) -> Path:
     progress.begin("saving the session", 0)
     repeat = pair.made.repeat if isinstance(pair.made, ImageMap) else None
     if isinstance(repeat, AlignOptions):
-        return outputs.save_align_session(pair.fixed, pair.moving, repeat, path)
-    return outputs.save_session_file(pair.fixed, pair.moving, pair.landmarks, options, path, repeat)
+        return outputs.save_align_session(pair.fixed, pair.moving, repeat, path, window)
+    return outputs.save_session_file(
+        pair.fixed, pair.moving, pair.landmarks, options, path, repeat, window
+    )
 
 
 def _landmark_file(landmarks: LandmarkSet, path: Path, progress: Progress) -> Path:

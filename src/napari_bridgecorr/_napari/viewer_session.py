@@ -74,8 +74,9 @@ class ViewerSession:
 
     Signals (all in the GUI thread): `layers_changed` (the list or its names), `images_changed`,
     `landmarks_changed`, `fit_changed`, `judgement_changed` (some moments after the fit),
-    `worst_asked` (by its key: go to the worst pair), `point_added` (side and id of
-    a point just added by hand), `told` (a message for the user, and whether it is a complaint).
+    `worst_asked` (by its key: go to the worst pair), `options_changed` (what to fit),
+    `point_added` (side and id of a point just added by hand), `told` (a message for the user, and
+    whether it is a complaint).
     """
 
     layers_changed = Signal()
@@ -84,6 +85,7 @@ class ViewerSession:
     fit_changed = Signal()
     judgement_changed = Signal()
     worst_asked = Signal()
+    options_changed = Signal()
     point_added = Signal(str, str)
     told = Signal(str, bool)  # a message, and whether it is a complaint
 
@@ -289,6 +291,7 @@ class ViewerSession:
         """Choose what to fit."""
         if options != self._options:
             self._options = options
+            self.options_changed.emit()
             self._fits.ask(self._landmarks, options)
 
     @property

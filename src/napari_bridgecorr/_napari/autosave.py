@@ -1,0 +1,196 @@
+"""Writes what a window is working on into a file of its own, by itself, off the GUI thread."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.compat import isalive
+from qtpy.QtCore import QTimer
+
+from ..errors import BridgecorrError
+from ..image import SpatialImage
+from ..landmarks import LandmarkSet
+from ..session import (
+    ImageRef,
+    LandmarkSetRecord,
+    Output,
+    RegistrationRecord,
+    Session,
+    fingerprint,
+)
+from . import autosave_files
+from .jobs import LatestAnswer
+from .landmark_layers import SIDES, points_to_landmarks
+from .outputs import image_reference
+from .window_state import window_document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..fitting import FitOptions
+    from .lifeline import Lifeline
+    from .viewer_session import ViewerSession
+
+# what has changed is written after the first of these; it is not put off by further changes
+_WRITE_MS = 400
+# changes that nothing tells of (zoom, slice, contrast) are looked for so often
+_LOOK_MS = 1500
+
+
+class Autosave:
+    """Keeps the session of one window, from its first landmark on.
+
+    Parameters
+    ----------
+    session : ViewerSession
+    lifeline : Lifeline
+    panel_state : callable
+        What the panel shows, as plain values.
+    """
+
+    def __init__(
+        self,
+        session: ViewerSession,
+        lifeline: Lifeline,
+        panel_state: Callable[[], dict[str, Any]],
+    ) -> None:
+        self._session = weakref.ref(session)
+        self._panel_state = panel_state
+        self._recorder = _Recorder()
+        self._written: tuple[dict[str, Any], LandmarkSet] | None = None
+        self._path: Path | None = None
+        self._has_begun = False
+        self._is_over = False
+        self._has_complained = False
+        self._answers = LatestAnswer()
+        self._answers.answered.connect(self._on_written)
+        self._answers.failed.connect(self._on_failed)
+        self._due = QTimer()
+        self._due.setSingleShot(True)
+        self._due.setInterval(_WRITE_MS)
+        self._due.timeout.connect(self.write_now)
+        self._look = QTimer()
+        self._look.setInterval(_LOOK_MS)
+        self._look.timeout.connect(self.write_now)
+        self._look.start()
+        for signal in (session.landmarks_changed, session.images_changed, session.options_changed):
+            lifeline.connect(signal, self._on_changed)
+        lifeline.at_end(self._end)
+
+    @property
+    def path(self) -> Path | None:
+        """The file; None before there is anything to lose."""
+        return self._path
+
+    def document(self) -> dict[str, Any]:
+        """What the window and the panel show now."""
+        session = self._session()
+        if session is None:
+            return {}
+        return {**window_document(session), "panel": self._panel_state()}
+
+    def write_now(self) -> None:
+        """Hand what has changed to the thread that writes."""
+        session = self._session()
+        if session is None or session.viewer is None or self._is_over:
+            return
+        self._has_begun = self._has_begun or bool(len(session.landmarks))
+        layers = [f(side) for side in SIDES for f in (session.image_layer, session.point_layer)]
+        # a window that is closed takes its layers out first: what it had stays kept
+        if not self._has_begun or all(layer is None for layer in layers):
+            return
+        # as the layers are now: the session has not read a change of this moment yet
+        points = [session.point_layer(side) for side in SIDES]
+        landmarks = points_to_landmarks(*points, session.unknown_units())
+        options = session.options
+        window = self.document()
+        if (window, landmarks) == self._written:
+            return
+        self._written = window, landmarks
+        if self._path is None:
+            try:
+                self._path = autosave_files.new_file()
+            except OSError as error:
+                self._on_failed(str(error))
+                return
+        try:
+            images = [session.image(side) for side in SIDES]
+        except BridgecorrError:
+            images = [None, None]  # step 1 says what is wrong with the layer
+        path, recorder = self._path, self._recorder
+
+        def write() -> Path:
+            record = recorder.session(images, landmarks, options, path.stem)
+            autosave_files.write(path, record, window)
+            return path
+
+        self._answers.ask(write)
+
+    def _on_changed(self) -> None:
+        if not self._due.isActive():
+            self._due.start()
+
+    def _on_written(self, path: Path) -> None:  # noqa: ARG002 - the signal's
+        self._has_complained = False
+
+    def _on_failed(self, reason: str) -> None:
+        session = self._session()
+        self._written = None  # tried again at the next look
+        if session is not None and not self._has_complained and not self._is_over:
+            self._has_complained = True
+            session.told.emit(
+                f"The session cannot be kept by itself ({reason}): save it yourself, step 5.", True
+            )
+
+    def _end(self) -> None:
+        if isalive(self._due):  # when the interpreter ends Qt's objects go first
+            self.write_now()
+            self._due.stop()
+            self._look.stop()
+        self._is_over = True
+        if self._path is not None:
+            autosave_files.let_go(self._path)
+
+
+class _Recorder:
+    """Makes the part that `bridgecorr run` repeats; remembers what it knows of the files."""
+
+    def __init__(self) -> None:
+        self._references: dict[tuple[Any, ...], ImageRef] = {}
+
+    def session(
+        self,
+        images: list[SpatialImage | None],
+        landmarks: LandmarkSet,
+        options: FitOptions,
+        stem: str,
+    ) -> Session:
+        """Images, landmarks and how they are fitted; without images that no file holds."""
+        records = (LandmarkSetRecord("landmarks", tuple(landmarks)),)
+        try:
+            references = tuple(
+                self._reference(image, side) for image, side in zip(images, SIDES, strict=True)
+            )
+        except BridgecorrError:
+            return Session(landmark_sets=records)
+        made = RegistrationRecord("registration", "fixed", "moving", "landmarks", options)
+        return Session(
+            references,
+            records,
+            (made,),
+            outputs=(Output("transform", f"{stem}_transform.json", "registration"),),
+        )
+
+    def _reference(self, image: SpatialImage | None, side: str) -> ImageRef:
+        if image is None:
+            raise BridgecorrError(f"no {side} image is chosen")
+        source = image.source
+        key = (side, source, image.grid.index_to_world.tobytes(), image.placement)
+        if key not in self._references:
+            found = image_reference(image, side)
+            mark = fingerprint(Path(found.path))
+            self._references[key] = replace(found, fingerprint=mark)
+        return self._references[key]

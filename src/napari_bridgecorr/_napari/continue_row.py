@@ -1,0 +1,191 @@
+"""The offer to go on where a window was left, after a crash or not."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.compat import isalive
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout
+
+from ..errors import ReadError
+from . import autosave_files
+from .autosave import Autosave
+from .jobs import Job
+from .landmark_layers import SIDES
+from .panel_jobs import PanelJobs
+from .panel_parts import ACCENT, ProgressLine, button, primary, wrapped
+from .window_state import open_images, pair_name, show_document, show_view_of
+
+if TYPE_CHECKING:
+    from .autosave_files import Kept
+    from .landmarks_step import LandmarksStep
+    from .lifeline import Lifeline
+    from .viewer_session import ViewerSession
+
+# layers of other sizes make napari look elsewhere, after a moment
+_LOOK_AFTER_MS = 150
+
+
+class ContinueRow(QFrame):
+    """Offers the newest session that was kept, restores it, and keeps the one that begins.
+
+    Parameters
+    ----------
+    session : ViewerSession
+    lifeline : Lifeline
+    landmarks : LandmarksStep
+        Whose view is kept and restored.
+    """
+
+    def __init__(
+        self, session: ViewerSession, lifeline: Lifeline, landmarks: LandmarksStep
+    ) -> None:
+        super().__init__()
+        self._session, self._lifeline, self._landmarks = session, lifeline, landmarks
+        self._kept: list[Kept] = []
+        self._offered: Kept | None = None
+        self._refused: set[Path] = set()
+        self._last_state: dict[str, Any] = {}
+        self.setObjectName("bridgecorr_continue_row")
+        self.setStyleSheet(
+            f"#bridgecorr_continue_row {{ border-left: 3px solid {ACCENT};"
+            " background: rgba(127, 127, 127, 40); }"
+        )
+        self.words = wrapped("bridgecorr_kept")
+        self.go_on = primary(
+            "Continue where you left",
+            "Opens the images again, with landmarks, options and views as they were",
+            name="bridgecorr_continue",
+        )
+        self.refuse = button(
+            "Not now",
+            "Start anew; what was kept stays kept and is offered again next time",
+            name="bridgecorr_not_now",
+        )
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        row.addWidget(self.go_on, 2)
+        row.addWidget(self.refuse, 1)
+        self.progress = ProgressLine()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(8, 6, 8, 6)
+        column.setSpacing(6)
+        column.addWidget(self.words)
+        column.addLayout(row)
+        column.addWidget(self.progress)
+        self.go_on.clicked.connect(self.restore)
+        self.refuse.clicked.connect(self._on_refused)
+        self.jobs = PanelJobs(lifeline, self.progress, self)
+        self.jobs.failed.connect(self._on_failed)
+        self.jobs.changed.connect(self._enable)
+        self.autosave = Autosave(session, lifeline, self._panel_state)
+        for signal in (session.landmarks_changed, session.images_changed):
+            lifeline.connect(signal, self.refresh)
+        self.hide()
+        self._look_job = job = Job(lambda progress: autosave_files.kept())  # noqa: ARG005
+        job.succeeded.connect(self._on_found)
+        lifeline.start(job)
+
+    def refresh(self) -> None:
+        """Offer what suits the images that are open, as long as nothing has been clicked."""
+        self._offered = None if len(self._session.landmarks) else self._suitable()
+        if self._offered is not None:
+            self.words.setText(_in_words(self._offered))
+            self.words.setToolTip(str(self._offered.path))
+        self.setVisible(self._offered is not None or self.jobs.is_busy)
+
+    def restore(self) -> None:
+        """Open the images in a job, then make the window again."""
+        if self._offered is not None:
+            self._restore(self._offered)
+
+    def open_file(self, path: Path) -> None:
+        """Restore a session that the user saved.
+
+        Raises
+        ------
+        ReadError
+            If it is damaged, or no window's.
+        """
+        _, kept = autosave_files.read(path)
+        if not kept.window.get("layers"):
+            raise ReadError(
+                path, "it was not saved from a window", "repeat it with `bridgecorr run`"
+            )
+        self._restore(kept)
+
+    def _restore(self, kept: Kept) -> None:
+        self.words.setText(_in_words(kept))
+        job = Job(partial(open_images, kept.window, kept.path.parent))
+        self.jobs.start(job, partial(self._on_opened, kept), "opening images")
+        self.show()
+
+    def _panel_state(self) -> dict[str, Any]:
+        if isalive(self._landmarks.place):  # when a window is closed its widgets go first
+            self._last_state = self._landmarks.shown_state()
+        return self._last_state
+
+    def _suitable(self) -> Kept | None:
+        session = self._session
+        names = [pair_name(session.image_layer(side)) for side in SIDES]
+        chosen = {name for name in names if name}
+        others = [k for k in self._kept if k.path not in self._refused]
+        fitting = [k for k in others if chosen <= set(k.pair)]
+        return fitting[0] if fitting else None
+
+    def _on_found(self, kept: list[Kept]) -> None:
+        if not self._lifeline.is_over:
+            self._kept = kept
+            self.refresh()
+
+    def _on_opened(self, kept: Kept, images: list[Any]) -> None:
+        session = self._session
+        missing = show_document(session, kept.window, images)
+        self._landmarks.show_state(kept.window.get("panel", {}))
+        show_view_of(session, kept.window)
+        QTimer.singleShot(_LOOK_AFTER_MS, partial(_look_again, session, kept.window))
+        self._kept = [k for k in self._kept if k is not kept]
+        self.refresh()
+        n = len(session.landmarks)
+        said = f"Where you left: {n} landmark{'' if n == 1 else 's'}."
+        if missing:
+            session.told.emit(f"{said} Not there: {'; '.join(missing)}.", True)
+        else:
+            session.told.emit(said, False)
+
+    def _on_refused(self) -> None:
+        self._refused |= {k.path for k in self._kept}
+        self.refresh()
+
+    def _on_failed(self, reason: str) -> None:
+        self._session.told.emit(reason, True)
+
+    def _enable(self) -> None:
+        self.go_on.setEnabled(not self.jobs.is_busy)
+        self.refuse.setEnabled(not self.jobs.is_busy)
+
+
+def _look_again(session: ViewerSession, window: dict[str, Any]) -> None:
+    show_view_of(session, window)
+
+
+def _in_words(kept: Kept) -> str:
+    names = [str(n) for n in kept.window.get("names", ()) if n]
+    n = kept.n_landmarks
+    what = f"{n} landmark{'' if n == 1 else 's'}"
+    return f"<b>{what}</b> on {' and '.join(names) or 'no image'}, {_ago(kept.saved_s)}."
+
+
+def _ago(saved_s: float) -> str:
+    minutes = max(0.0, time.time() - saved_s) / 60
+    if minutes < 1.5:
+        return "a minute ago"
+    if minutes < 90:
+        return f"{minutes:.0f} minutes ago"
+    if minutes < 36 * 60:
+        return f"{minutes / 60:.0f} hours ago"
+    return f"{minutes / 1440:.0f} days ago"
