@@ -183,7 +183,7 @@ def _in_words(kept: Kept) -> str:
 def _ago(saved_s: float) -> str:
     minutes = max(0.0, time.time() - saved_s) / 60
     if minutes < 1.5:
-        return "a minute ago"
+        return "just now"
     if minutes < 90:
         return f"{minutes:.0f} minutes ago"
     if minutes < 36 * 60:
