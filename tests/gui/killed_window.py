@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from test_register_panel import click, click_canvas
 
+from napari_bridgecorr._napari.frames import tag_of
 from napari_bridgecorr._napari.viewer_session import ViewerSession, session_of
 
 
@@ -49,6 +50,7 @@ def shown(viewer: Any, session: ViewerSession) -> dict[str, Any]:
                 getattr(getattr(layer, "colormap", None), "name", ""),
             ]
             for layer in viewer.layers
+            if tag_of(layer) is not None  # what panels draw, they draw again
         ],
         "model": session.options.model,
         "camera": [list(camera.center), camera.zoom, list(camera.angles)],

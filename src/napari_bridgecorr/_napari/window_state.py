@@ -64,6 +64,8 @@ def window_document(session: ViewerSession) -> Document:
     at: dict[Layer, int] = {}
     lost = []
     for layer in viewer.layers:
+        if METADATA_KEY in layer.metadata and tag_of(layer) is None:
+            continue  # drawn by a panel, which draws it again
         document = _layer_document(layer)
         if document is None:
             lost.append(layer.name)
