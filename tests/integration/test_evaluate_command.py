@@ -82,11 +82,19 @@ def test_target_error_at_check_landmarks(files: Files, targets: Path, capsys: Ou
         assert row["error_um"] == pytest.approx(wanted, rel=1e-9)
         assert row["outside_hull_um"] == pytest.approx(far, abs=1e-9)
         assert row["predicted_error_um"] == pytest.approx(predicted, rel=1e-6)
+    for name, level in (("landmark_error_68_um", 0.68), ("landmark_error_95_um", 0.95)):
+        limits = np.array([row[f"predicted_{name}"] for row in found["landmarks"]])
+        np.testing.assert_allclose(limits, model.landmark_radius(pairs.fixed_um, level), rtol=1e-6)
+        inside = distance == 0
+        within = {"expected_share": level, "n": np.sum((length <= limits) & inside)}
+        assert found["inside_hull_within"][name] == within | {"of": np.sum(inside)}
     assert found["fitted_left_out"] == []
     assert "warning" not in err
     assert main(check(files.transform, targets)) == 0
     out = capsys.readouterr().out
     assert f"RMS {found['rms_um']:.3g} um" in out
+    counts = found["inside_hull_within"]["landmark_error_68_um"]
+    assert f"of the {counts['of']} check landmarks inside the hull {counts['n']} within" in out
     assert "accura" not in out
 
 

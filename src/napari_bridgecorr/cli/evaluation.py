@@ -54,7 +54,8 @@ def add(commands: Commands) -> None:
         choices=["jacobian", "fold", "hull", "error", "error68", "error95"],
         help="jacobian: determinant (1 keeps volume); fold: 1 where it is <= 0; hull: distance "
         "outside the fixed landmarks' convex hull in um; error: predicted registration error in um "
-        "(expected RMS); error68, error95: what it stays below with that probability",
+        "(expected RMS); error68, error95: what it stays below with that probability (the map's "
+        "target error: a landmark's own error is not in it)",
     )
     parser.add_argument(
         "--image", "--like", metavar="IMAGE", help="the fixed image: its slices, or the map's grid"
@@ -192,6 +193,13 @@ def _check_text(result: CheckedTransform) -> str:
         lines.append(
             f"expected at these places from the fitted landmarks: RMS {predicted:.3g} um, without "
             f"the check landmarks' own localisation error"
+        )
+    within = list(result.within_landmark_levels().values())
+    if within and within[0].of:
+        told = ", ".join(f"{w.n} within their {100 * w.level:.0f} % level" for w in within)
+        lines.append(
+            f"of the {within[0].of} check landmarks inside the hull {told} (predicted for a "
+            f"landmark, its own localisation error included)"
         )
     return "\n".join(lines)
 

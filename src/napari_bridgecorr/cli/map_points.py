@@ -35,8 +35,10 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--error",
         action="store_true",
-        help="add the columns predicted_error_um (expected RMS error of the mapped point) and "
-        "error_68_um, error_95_um (what it stays below with that probability); OUT is a .csv",
+        help="add the columns predicted_error_um (expected RMS error of the mapped point), "
+        "target_error_68_um, target_error_95_um (what that error stays below with that "
+        "probability) and landmark_error_68_um, landmark_error_95_um (the same if you compare with "
+        "one more landmark, whose clicks are not exact either); OUT is a .csv",
     )
 
 

@@ -3,6 +3,7 @@
 from .check_landmarks import CheckErrors, choose_check_landmarks, errors_at_checks
 from .checks import MODELS
 from .diagnostics import FitDiagnostics, FoldingCheck
+from .error_levels import ErrorLevels
 from .error_model import CheckErrorModel, ErrorModel, HeldOutErrorModel, error_model
 from .error_summary import ErrorSummary, summarise
 from .fit import Fit, fit, prior_facts
@@ -19,6 +20,7 @@ __all__ = [
     "MODELS",
     "CheckErrorModel",
     "CheckErrors",
+    "ErrorLevels",
     "ErrorModel",
     "ErrorSummary",
     "Fit",

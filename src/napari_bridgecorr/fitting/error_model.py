@@ -18,6 +18,7 @@ from ..geometry.convex_hull import ConvexHull
 from ..landmarks import LandmarkPairs
 from ..transform import Affine, InvertedTransform, Transform
 from .checks import check_pairs
+from .error_levels import LEVELS, ErrorLevels, Moments, with_landmark
 from .error_radius import length_quantile
 from .evidence import Evidence, drawn_candidates, weigh_priors
 from .linear_models import tangents
@@ -25,7 +26,6 @@ from .noise import ISOTROPIC, NoiseShape
 from .spline_system import SplineSystem
 
 FloatArray = NDArray[np.float64]
-Moments = tuple[FloatArray, FloatArray, FloatArray]
 
 _CHUNK = 20_000
 _TINY = np.finfo(np.float64).tiny
@@ -54,16 +54,46 @@ class ErrorModel(ABC):
         covariance is known, more than 4.
         """
 
+    @abstractmethod
+    def localisation(self, points_um: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(n, 3, 3) covariance in um^2 of the localisation error of a landmark of weight 1.
+
+        In the moving space, of both its clicks, at (n, 3) fixed points; and (n,) degrees of freedom
+        from which its size is known, more than 4. Zero where the moments hold it already.
+        """
+
     def predict(self, points_um: FloatArray) -> FloatArray:
-        """(n,) expected root-mean-square 3-D error in um at (n, 3) fixed world points."""
-        found = [self.moments(part) for part in _chunks(points_um)]
-        squares = [np.sum(b**2, axis=1) + np.trace(c, axis1=1, axis2=2) for b, c, _ in found]
-        return np.asarray(np.sqrt(np.maximum(np.concatenate([np.zeros(0), *squares]), 0.0)))
+        """(n,) expected root-mean-square 3-D target error in um at (n, 3) fixed world points."""
+        found = [_rms_length(self.moments(part)) for part in _chunks(points_um)]
+        return np.concatenate([np.zeros(0), *found])
 
     def radius(self, points_um: FloatArray, level: float) -> FloatArray:
-        """(n,) length in um that the error stays below with probability `level`."""
+        """(n,) length in um that the target error stays below with probability `level`.
+
+        The map's alone: a check landmark lies further off, by its own clicks'
+        (:meth:`landmark_radius`).
+        """
         radii = [length_quantile(*self.moments(part), level) for part in _chunks(points_um)]
         return np.concatenate([np.zeros(0), *radii])
+
+    def landmark_radius(self, points_um: FloatArray, level: float) -> FloatArray:
+        """(n,) length in um that the distance to one more landmark stays below, its clicks' error
+        included: what left-out landmarks and check landmarks are to be compared with."""
+        radii = [
+            length_quantile(*with_landmark(self.moments(part), *self.localisation(part)), level)
+            for part in _chunks(points_um)
+        ]
+        return np.concatenate([np.zeros(0), *radii])
+
+    def levels(self, points_um: FloatArray) -> ErrorLevels:
+        """Target and landmark errors at (n, 3) fixed world points, in half the time."""
+        rows = [np.zeros((5, 0))]
+        for part in _chunks(points_um):
+            own = self.moments(part)
+            seen = with_landmark(own, *self.localisation(part))
+            found = [length_quantile(*each, p) for each in (own, seen) for p in LEVELS]
+            rows.append(np.stack([_rms_length(own), *found]))
+        return ErrorLevels(*np.concatenate(rows, axis=1))
 
 
 class PosteriorErrorModel(ErrorModel):
@@ -152,6 +182,14 @@ class PosteriorErrorModel(ErrorModel):
                 found += variance * np.mean(shared**2, axis=1) / np.maximum(own, _TINY)
         return found / len(self._parts)
 
+    def localisation(self, points_um: FloatArray) -> tuple[FloatArray, FloatArray]:
+        # The likeliest noise of few landmarks is too small, in simulations by about this
+        n = self._parts[0][0].n
+        likeliest = np.mean([smoothing * variance for _, smoothing, variance in self._parts])
+        size = float(likeliest) * n / max(n - 3, 1)
+        shape = self._noise.covariance(self._dimensions)
+        return _everywhere(size * shape, 4.0 + self._freedom, points_um)
+
 
 class LinearErrorModel(ErrorModel):
     """Error of a translation, rotation, similarity or affine map of tissue that does not bend.
@@ -187,12 +225,16 @@ class LinearErrorModel(ErrorModel):
         variance = float(square) / (free - 2) if free > 2 else np.nan
         self._freedom = max(free, 4.5)
         self._covariance = variance * np.linalg.pinv(information)
+        self._localisation = variance * noise.covariance(dimensions)
 
     def moments(self, points_um: FloatArray) -> Moments:
         d = tangents(self._model, self._transform, points_um - self._centre, self._dimensions)
         covariance = d @ self._covariance @ d.transpose(0, 2, 1)
         n = len(points_um)
         return np.zeros((n, 3)), covariance, np.full(n, float(self._freedom))
+
+    def localisation(self, points_um: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return _everywhere(self._localisation, float(self._freedom), points_um)
 
 
 class InverseErrorModel(ErrorModel):
@@ -219,9 +261,23 @@ class InverseErrorModel(ErrorModel):
             covariance[known] = stretch @ spread @ stretch.transpose(0, 2, 1)
         return bias, covariance, freedom
 
+    def localisation(self, points_um: FloatArray) -> tuple[FloatArray, FloatArray]:
+        moved = self._transform.map(points_um)
+        known = np.isfinite(moved).all(axis=1)
+        covariance = np.full((len(points_um), 3, 3), np.nan)
+        freedom = np.full(len(points_um), np.nan)
+        if known.any():
+            stretch = self._transform.jacobian(points_um[known])
+            back, freedom[known] = self._backward.localisation(moved[known])
+            covariance[known] = stretch @ back @ stretch.transpose(0, 2, 1)
+        return covariance, freedom
+
 
 class CheckErrorModel(ErrorModel):
-    """Error of a transform that was not fitted to these landmarks: their RMS distance."""
+    """Error of a transform that was not fitted to these landmarks: their RMS distance.
+
+    Their own localisation error is part of it.
+    """
 
     description = "RMS distance (um) of the check landmarks from where the transform puts them"
 
@@ -234,6 +290,9 @@ class CheckErrorModel(ErrorModel):
         n = len(points_um)
         covariance = np.broadcast_to(self._second, (n, 3, 3))
         return np.zeros((n, 3)), covariance, np.full(n, self._freedom)
+
+    def localisation(self, points_um: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return _everywhere(np.zeros((3, 3)), self._freedom, points_um)
 
 
 class HeldOutErrorModel(ErrorModel):
@@ -279,17 +338,29 @@ class HeldOutErrorModel(ErrorModel):
         n = len(points_um)
         bias, freedom = np.zeros((n, 3)), np.full(n, self._freedom)
         covariance = np.tile(self._second, (n, 1, 1))
+        for there, moments in self._where_more(points_um):
+            bias[there], covariance[there], freedom[there] = moments
+        return bias, covariance, freedom
+
+    def localisation(self, points_um: FloatArray) -> tuple[FloatArray, FloatArray]:
+        covariance, freedom = _everywhere(np.zeros((3, 3)), self._freedom, points_um)
+        if self._beyond is not None:
+            for there, _ in self._where_more(points_um):
+                found = self._beyond[1].localisation(points_um[there])
+                covariance[there], freedom[there] = found
+        return covariance, freedom
+
+    def _where_more(self, points_um: FloatArray) -> list[tuple[NDArray[np.intp], Moments]]:
+        """Places outside the hull where the landmarks alone say more, and what they say."""
         if self._beyond is None:
-            return bias, covariance, freedom
+            return []
         hull, alone = self._beyond
         outside = np.flatnonzero(hull.distance_um(points_um) > 0)
-        if len(outside):
-            found = alone.moments(points_um[outside])
-            square = np.sum(found[0] ** 2, axis=1) + np.trace(found[1], axis1=1, axis2=2)
-            more = square > np.trace(self._second)
-            there = outside[more]
-            bias[there], covariance[there], freedom[there] = (part[more] for part in found)
-        return bias, covariance, freedom
+        if not len(outside):
+            return []
+        bias, covariance, freedom = alone.moments(points_um[outside])
+        more = _rms_length((bias, covariance, freedom)) ** 2 > np.trace(self._second)
+        return [(outside[more], (bias[more], covariance[more], freedom[more]))]
 
 
 def error_model(
@@ -353,6 +424,19 @@ def _rms(errors_um: FloatArray, weights: FloatArray) -> float:
     return (
         float(np.sqrt(np.average(squares[known], weights=weights[known]))) if known.any() else 0.0
     )
+
+
+def _rms_length(moments: Moments) -> FloatArray:
+    bias, covariance, _ = moments
+    square = np.sum(bias**2, axis=1) + np.trace(covariance, axis1=1, axis2=2)
+    return np.asarray(np.sqrt(np.maximum(square, 0.0)))
+
+
+def _everywhere(
+    covariance_um2: FloatArray, freedom: float, points_um: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    n = len(points_um)
+    return np.tile(covariance_um2, (n, 1, 1)), np.full(n, freedom)
 
 
 def _chunks(points_um: FloatArray) -> list[FloatArray]:

@@ -48,6 +48,11 @@ class NoiseShape:
         """(3, 3) inverse of the covariance."""
         return np.asarray((self.axes / self.scales) @ self.axes.T)
 
+    def covariance(self, dimensions: int = 3) -> FloatArray:
+        """(3, 3) covariance of mean variance 1, without z in the plane."""
+        scales = np.where(np.arange(3) < 3 - dimensions, 0.0, self.scales)
+        return np.asarray((self.axes * scales) @ self.axes.T)
+
     def whitened(self, vectors: FloatArray) -> FloatArray:
         """(n, 3) vectors along the axes, in units of the standard error along each."""
         return np.asarray(vectors @ self.axes / np.sqrt(self.scales))

@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 
 from ..geometry.convex_hull import ConvexHull
 from .diagnostics import number_or_none
+from .error_levels import COLUMNS
+from .error_levels import MEANING as LEVELS_MEANING
 from .error_model import error_model
 from .fit import Fit
 
 FloatArray = NDArray[np.float64]
 
 _DRAWN = 1500
-_LEVELS = (0.68, 0.95)
 MEANING = (
-    "predicted distance (um) between where the transform puts a point and where it belongs, "
-    "medians over places inside the fixed landmarks' hull and over its corners: expected RMS, and "
-    "what it stays below with a probability of 68 and 95 %"
-)
+    "medians over places inside the fixed landmarks' hull and over its corners; "
+    "predicted_error: expected RMS of the target error; "
+) + LEVELS_MEANING
 
 
 @dataclass(frozen=True)
@@ -33,23 +33,25 @@ class PredictedErrors:
     description : str
         By which model.
     interior, hull : (float, float, float)
-        Expected RMS, 68 % and 95 % level inside the landmarks' hull and at its corners.
+        Expected RMS, 68 % and 95 % level of the target error inside the landmarks' hull and at its
+        corners.
+    landmark_interior, landmark_hull : (float, float)
+        68 % and 95 % level of the distance to one more landmark there.
     """
 
     description: str
     interior: tuple[float, float, float]
     hull: tuple[float, float, float]
+    landmark_interior: tuple[float, float]
+    landmark_hull: tuple[float, float]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; undefined numbers are None."""
-        names = ("rms_um", "within_68_um", "within_95_um")
         return {
             "meaning": MEANING,
             "model": self.description,
-            **{
-                place: {k: number_or_none(v) for k, v in zip(names, values, strict=True)}
-                for place, values in (("interior", self.interior), ("hull", self.hull))
-            },
+            "interior": _named((*self.interior, *self.landmark_interior)),
+            "hull": _named((*self.hull, *self.landmark_hull)),
         }
 
 
@@ -64,11 +66,16 @@ def predicted_error(result: Fit) -> PredictedErrors:
     places = low + np.random.default_rng(0).uniform(0, 1, (_DRAWN, 3)) * (high - low)
     inside = places[hull.distance_um(places) <= 0]
     corners = pairs.fixed_um[hull.is_vertex(len(pairs))]
-    found = []
-    for points in (inside, corners):
-        numbers = [model.predict(points), *(model.radius(points, p) for p in _LEVELS)]
-        found.append(
-            tuple(float(np.median(v)) if np.isfinite(v).any() else np.nan for v in numbers)
-        )
-    (a, b, c), (d, e, f) = found
-    return PredictedErrors(model.description, (a, b, c), (d, e, f))
+    found = [
+        [
+            float(np.median(v)) if np.isfinite(v).any() else np.nan
+            for v in model.levels(points).columns().values()
+        ]
+        for points in (inside, corners)
+    ]
+    (a, b, c, d, e), (f, g, h, i, j) = found
+    return PredictedErrors(model.description, (a, b, c), (f, g, h), (d, e), (i, j))
+
+
+def _named(values: tuple[float, ...]) -> dict[str, float | None]:
+    return {k: number_or_none(v) for k, v in zip(COLUMNS, values, strict=True)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,8 +25,9 @@ from ..evaluate import (
     lazy_map,
     target_error,
 )
-from ..fitting import summarise
+from ..fitting import ErrorLevels, summarise
 from ..fitting.diagnostics import number_or_none
+from ..fitting.error_levels import MEANING as LEVELS_MEANING
 from ..geometry import Grid
 from ..geometry.anatomical import AnatomicalFrame
 from ..geometry.convex_hull import ConvexHull
@@ -65,6 +66,15 @@ _DIFFERENCE_COLUMNS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Within:
+    """`n` of `of` check landmarks lie within a length that a share of `level` should stay below."""
+
+    level: float
+    n: int
+    of: int
+
+
 @dataclass(frozen=True, eq=False)
 class CheckedTransform:
     """Target error of a transform at check landmarks.
@@ -79,20 +89,34 @@ class CheckedTransform:
         Names of the file's landmarks that took part in the fit.
     outside_hull_um : (n,) float64 or None
         Distance of each from the hull of the fitted landmarks; None if these are not known.
-    predicted_um : (n,) float64 or None
-        Expected error at each by the transform's own landmarks; None if these are not known.
+    predicted : ErrorLevels or None
+        Expected errors at each by the transform's own landmarks; None if these are not known.
     warnings : tuple of str
-    levels_um : dict of str to (n,) float64
-        "error68", "error95": what the error stays below with that probability, by the same.
     """
 
     pairs: LandmarkPairs
     error: TargetError
     fitted: tuple[str, ...]
     outside_hull_um: FloatArray | None
-    predicted_um: FloatArray | None
+    predicted: ErrorLevels | None
     warnings: tuple[str, ...]
-    levels_um: dict[MapKind, FloatArray] = field(default_factory=dict)
+
+    def within_landmark_levels(self) -> dict[str, Within]:
+        """How many check landmarks lie within their own 68 % and 95 % landmark levels.
+
+        Those outside the fitted landmarks' hull are not counted, nor are undefined ones. Empty
+        where nothing was predicted.
+        """
+        if self.predicted is None or self.outside_hull_um is None:
+            return {}
+        off = self.error.distances_um
+        counted = np.isfinite(off) & (self.outside_hull_um == 0)
+        n = int(counted.sum())
+        columns = self.predicted.columns()
+        return {
+            name: Within(level, int(np.sum(off[counted] <= columns[name][counted])), n)
+            for name, level in (("landmark_error_68_um", 0.68), ("landmark_error_95_um", 0.95))
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; undefined numbers are None."""
@@ -101,9 +125,14 @@ class CheckedTransform:
             inside = self.outside_hull_um == 0
             found["inside_hull"] = summarise(self.error.errors_um[inside]).to_dict()
             found["outside_hull"] = summarise(self.error.errors_um[~inside]).to_dict()
-        if self.predicted_um is not None:
-            rms = float(np.sqrt(np.mean(self.predicted_um**2)))
+        if self.predicted is not None:
+            rms = float(np.sqrt(np.mean(self.predicted.rms_um**2)))
             found["predicted_rms_um"] = number_or_none(rms)
+            found["predicted_meaning"] = LEVELS_MEANING
+            found["inside_hull_within"] = {
+                name: {"expected_share": w.level, "n": w.n, "of": w.of}
+                for name, w in self.within_landmark_levels().items()
+            }
         found["fitted_left_out"] = list(self.fitted)
         found["landmarks"] = [self._row(i) for i in range(len(self.pairs))]
         found["warnings"] = list(self.warnings)
@@ -117,10 +146,11 @@ class CheckedTransform:
         }
         if self.outside_hull_um is not None:
             row["outside_hull_um"] = number_or_none(float(self.outside_hull_um[i]))
-        if self.predicted_um is not None:
-            row["predicted_error_um"] = number_or_none(float(self.predicted_um[i]))
-        for kind, lengths in self.levels_um.items():
-            row[f"predicted_{kind}_um"] = number_or_none(float(lengths[i]))
+        if self.predicted is not None:
+            for name, values in self.predicted.columns().items():
+                row[f"predicted_{name.removeprefix('predicted_')}"] = number_or_none(
+                    float(values[i])
+                )
         return row
 
 
@@ -187,14 +217,12 @@ def check_landmarks(
             f"nowhere: {_listed(lost)}"
         )
     outside = predicted = None
-    levels: dict[MapKind, FloatArray] = {}
     if known is not None:
         outside = ConvexHull(known.fixed_um, source.dimensions).distance_um(pairs.fixed_um)
         model = transform_error(source)
         if model is not None:
-            predicted = model.predict(pairs.fixed_um)
-            levels = {name: model.radius(pairs.fixed_um, p) for name, p in _LEVELS.items()}
-    return CheckedTransform(pairs, error, fitted, outside, predicted, tuple(warnings), levels)
+            predicted = model.levels(pairs.fixed_um)
+    return CheckedTransform(pairs, error, fitted, outside, predicted, tuple(warnings))
 
 
 def compare_registrations(

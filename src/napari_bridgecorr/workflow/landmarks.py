@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import FitError, ReadError, TransformError, WriteError
 from ..fitting import ErrorModel, Fit, FitOptions, errors_at_checks, fit
+from ..fitting.error_levels import COLUMNS
 from ..fitting.error_model import InverseErrorModel
 from ..io.landmark_files import (
     POINT_COLUMNS,
@@ -32,7 +33,6 @@ from ..io.transform_files import TransformFile, fit_document, read_transform, wr
 from ..landmarks import Side
 from .tables import transform_error
 
-ERROR_COLUMNS = ("predicted_error_um", "error_68_um", "error_95_um")
 _SIDES: tuple[Side, ...] = ("fixed", "moving")
 _SLICER_ENDINGS = (".fcsv", ".json")
 
@@ -180,7 +180,9 @@ def map_points(
     reading : LandmarkFileOptions or None
         What the file of points does not say.
     with_error : bool
-        Add columns of the predicted error: expected RMS, and the 68 % and 95 % levels.
+        Add columns of the predicted error: expected RMS, and the 68 % and 95 % levels of the
+        target error and of the distance to one more landmark
+        (:class:`~napari_bridgecorr.fitting.ErrorLevels`).
 
     Raises
     ------
@@ -233,11 +235,10 @@ def _error_of(source: TransformFile, path: Path, out: Path, inverse: bool) -> Er
 
 
 def _with_error(table: PointTable, error: ErrorModel) -> PointTable:
-    points = table.points_um
-    columns = (error.predict(points), error.radius(points, 0.68), error.radius(points, 0.95))
+    columns = error.levels(table.points_um).columns().values()
     cells = [["" if np.isnan(v) else f"{v:.4g}" for v in column] for column in columns]
     rows = tuple((*row, *more) for row, *more in zip(table.rows, *cells, strict=True))
-    return PointTable(points, (*table.header, *ERROR_COLUMNS), rows)
+    return PointTable(table.points_um, (*table.header, *COLUMNS), rows)
 
 
 def fit_of(source: TransformFile) -> Fit | None:

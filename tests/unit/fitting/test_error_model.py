@@ -170,6 +170,7 @@ def test_few_landmarks_fall_back() -> None:
 def test_linear_models_are_calibrated_where_they_are_true(model: str) -> None:
     rng = np.random.default_rng(1)
     within = {0.68: [], 0.95: []}
+    landmarks_within = {0.68: [], 0.95: []}
     for k in range(300):
         fixed, targets = points_in_box(rng, 12), points_in_box(rng, 12)
         pairs = named(fixed, fixed + rng.normal(0, 10, (12, 3)))
@@ -184,10 +185,15 @@ def test_linear_models_are_calibrated_where_they_are_true(model: str) -> None:
             ratio = error.predict(targets) ** 2 / shape
             np.testing.assert_allclose(ratio, ratio[0], rtol=0.01)
         off = np.linalg.norm(transform.map(targets) - targets, axis=1)
+        clicks = targets + rng.normal(0, 10, (12, 3))
+        to_clicks = np.linalg.norm(transform.map(targets) - clicks, axis=1)
         for level, row in within.items():
             row.append(np.mean(off < error.radius(targets, level)))
-    for level, row in within.items():
-        assert np.mean(row) == pytest.approx(level, abs=0.04)
+            seen = error.landmark_radius(targets, level)
+            landmarks_within[level].append(np.mean(to_clicks < seen))
+    for found in (within, landmarks_within):
+        for level, row in found.items():
+            assert np.mean(row) == pytest.approx(level, abs=0.04)
 
 
 def test_a_rigid_map_of_bending_tissue_is_not_judged_by_its_clicks() -> None:
@@ -232,17 +238,27 @@ def test_the_error_of_the_inverse_is_seen_through_it() -> None:
     back = InverseErrorModel(there, forward.inverse())
     ratio = there.predict(targets) / back.predict(forward.map(targets))
     assert np.median(ratio) == pytest.approx(2, rel=0.1)
+    of_clicks = there.localisation(targets)[0]
+    through = back.localisation(forward.map(targets))[0]
+    assert np.median(np.trace(of_clicks, axis1=1, axis2=2)) > 100  # 8 um, doubled
+    matrix = np.linalg.inv(forward.jacobian(targets[:1])[0])
+    np.testing.assert_allclose(through, matrix @ of_clicks @ matrix.T, rtol=1e-9)
 
 
 def test_levels_are_true_inside_the_hull() -> None:
-    within: dict[str, list[tuple[float, float]]] = {"gp": [], "tps": [], "affine": []}
-    cases = itertools.product(BENDS, (12, 20, 50), (3, 2), ((0, 5.0), (1, 15.0)))
+    """Of the map at targets whose place is known, and of left-out landmarks, which are clicked."""
+    within: dict[str, list[tuple[float, ...]]] = {"gp": [], "tps": [], "affine": []}
+    clicking = np.random.default_rng(0)
+    noises = ((0, 5.0), (1, 15.0), (2, 5.0), (3, 15.0))
+    cases = itertools.product(BENDS, (12, 20, 50), (3, 2), noises)
     for bend, n, dimensions, (seed, noise_um) in cases:
         pairs, targets, truth = bent(bend, seed, n, noise_um, dimensions)
         evidence = weigh_priors(pairs.fixed_um, pairs.moving_um, dimensions)
         inside = ConvexHull(pairs.fixed_um, dimensions).distance_um(targets) <= 0
         targets, truth = targets[inside], truth[inside]
         for model, rows in within.items():
+            if model != "gp" and seed > 1:
+                continue
             transform = (
                 SplineSystem(pairs.fixed_um, dimensions, prior=evidence.chosen.prior).solve(
                     pairs.moving_um, evidence.chosen.smoothing
@@ -251,10 +267,18 @@ def test_levels_are_true_inside_the_hull() -> None:
                 else fit_map(pairs, FitOptions(model, dimensions=dimensions))
             )
             error = error_model(pairs, transform, model, dimensions, evidence=evidence)
-            off = np.linalg.norm((transform.map(targets) - truth)[:, 3 - dimensions :], axis=1)
-            rows.append(tuple(np.mean(off < error.radius(targets, p)) for p in (0.68, 0.95)))
+            away = (transform.map(targets) - truth)[:, 3 - dimensions :]
+            off = np.linalg.norm(away, axis=1)
+            to_click = np.linalg.norm(away - clicking.normal(0, noise_um, away.shape), axis=1)
+            told = error.levels(targets)
+            limits = (
+                (off, told.target_68_um, told.target_95_um),
+                (to_click, told.landmark_68_um, told.landmark_95_um),
+            )
+            rows.append(tuple(np.mean(x < level) for x, *levels in limits for level in levels))
     for rows in within.values():
-        np.testing.assert_allclose(np.mean(rows, axis=0), (0.68, 0.95), rtol=0, atol=0.05)
+        expected = (0.68, 0.95, 0.68, 0.95)
+        np.testing.assert_allclose(np.mean(rows, axis=0), expected, rtol=0, atol=0.05)
 
 
 def test_check_landmarks() -> None:
@@ -262,6 +286,9 @@ def test_check_landmarks() -> None:
     off = np.array([[3, 4, 0], [0, 0, 5], [0, 5, 0], [5, 0, 0]], dtype=float)
     model = CheckErrorModel(named(fixed, fixed + off), Affine.identity())
     np.testing.assert_allclose(model.predict(np.zeros((2, 3))), [5, 5], rtol=1e-12)
+    told = model.levels(np.zeros((2, 3)))
+    # their clicks' error is in it already, and nothing takes it out
+    np.testing.assert_allclose(told.landmark_68_um, told.target_68_um, rtol=1e-12)
 
 
 def test_order_and_blocks_mean_nothing() -> None:
@@ -274,3 +301,10 @@ def test_order_and_blocks_mean_nothing() -> None:
     np.testing.assert_allclose(other.predict(targets), model.predict(targets), rtol=1e-3)
     many = np.tile(targets, (126, 1))  # more than one block of the evaluation
     np.testing.assert_allclose(model.predict(many)[-400:], model.predict(targets), rtol=1e-9)
+    told = model.levels(many)
+    for one, together in (
+        (model.predict, told.rms_um),
+        (lambda p: model.radius(p, 0.68), told.target_68_um),
+        (lambda p: model.landmark_radius(p, 0.95), told.landmark_95_um),
+    ):
+        np.testing.assert_allclose(together[-400:], one(targets), rtol=1e-9)
