@@ -92,7 +92,8 @@ def columns(path: Path) -> dict[str, bytes]:
 
 
 def test_what_a_window_showed_is_kept_beside_the_session(folder: Path) -> None:
-    session = load_session(folder / "session.json")
+    session = Session()
+    save_session(session, folder / "session.json")
     window = {"camera": {"zoom": 0.1 + 0.2}, "layers": [{"data": [[1.0, -2.5, 3e-300]]}]}
     save_session(session, folder / "shown.json", window=window)
     assert load_window(folder / "shown.json") == window
