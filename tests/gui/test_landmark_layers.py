@@ -135,3 +135,17 @@ def test_another_csv_is_not_taken_for_landmarks(tmp_path: Path) -> None:
     path = tmp_path / "points.csv"
     path.write_text("animal,sex,weight\nM1,f,20.5\n")
     assert get_landmark_reader(str(path)) is None
+
+
+def test_a_suggested_pair_stays_marked() -> None:
+    found = landmarks_to_layers(
+        LandmarkSet(
+            (
+                Landmark("a", fixed_um=(1, 2, 3), moving_um=(4, 5, 6), source="suggested"),
+                Landmark("b", fixed_um=(7, 8, 9), moving_um=(1, 1, 1)),
+            )
+        )
+    )
+    layers = [Points(data, **arguments) for data, arguments, _ in found]
+    again = points_to_landmarks(layers[0], layers[1])
+    assert [m.source for m in again] == ["suggested", ""]

@@ -20,7 +20,6 @@ from .frames import METADATA_KEY, world_matrix
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
-    from napari.viewer import Viewer
 
     from .viewer_session import ViewerSession
 
@@ -71,7 +70,8 @@ class Ghost:
             self.hide()
         self._shown = side, place
         layer = None if self._layer is None else self._layer()
-        data, size, symbols = self._marks(viewer, points, place)
+        canvas = self._session.canvas_of(side) or viewer
+        data, size, symbols = self._marks(canvas, points, place)
         if layer is None or layer not in viewer.layers:
             viewer.dims.events.ndisplay.connect(self._redraw)
             viewer.dims.events.order.connect(self._redraw)
@@ -127,7 +127,7 @@ class Ghost:
             self.show(*self._shown)
 
     def _marks(
-        self, viewer: Viewer, points: Points, place: PredictedPlace
+        self, viewer: ViewerModel, points: Points, place: PredictedPlace
     ) -> tuple[np.ndarray, np.ndarray, list[str]]:
         unit = self._session.unknown_units()[0 if self.side == "fixed" else 1]
         seen = place.seen_through(np.linalg.inv(world_matrix(points, unit)))

@@ -35,7 +35,7 @@ _DEFAULT_UM = 20.0
 _FRACTION_OF_EXTENT = 1 / 45
 _FILL_OPACITY = 0.35
 # the columns of a layer's features, and what a new point has
-DEFAULTS: dict[str, Any] = {"id": "", "name": "", "enabled": True, "check": False}
+DEFAULTS: dict[str, Any] = {"id": "", "name": "", "enabled": True, "check": False, "source": ""}
 _FLAGS = ("enabled", "check")
 
 
@@ -95,6 +95,7 @@ def point_arguments(
             "name": np.array([m.name for m in landmarks], dtype=object),
             "enabled": np.array([m.enabled for m in landmarks], dtype=bool),
             "check": np.array([m.check for m in landmarks], dtype=bool),
+            "source": np.array([m.source for m in landmarks], dtype=object),
         },
         # a click makes a point without an id, which then gets the next free one
         "feature_defaults": dict(DEFAULTS),
@@ -158,13 +159,16 @@ def points_to_landmarks(
         if layer is None:
             continue
         titles, enabled = _column(layer, "name", ""), _column(layer, "enabled", True)
-        checks = _column(layer, "check", False)
+        checks, sources = _column(layer, "check", False), _column(layer, "source", "")
         for row, (name, point) in enumerate(zip(names, world_points(layer, unit), strict=True)):
-            record = found.setdefault(name, {"name": "", "enabled": True, "check": False})
+            record = found.setdefault(
+                name, {"name": "", "enabled": True, "check": False, "source": ""}
+            )
             record[f"{side}_um"] = tuple(float(v) for v in point)
             record["name"] = record["name"] or _text(titles[row])
             record["enabled"] = record["enabled"] and _truth(enabled[row])
             record["check"] = record["check"] or _truth(checks[row], False)
+            record["source"] = record["source"] or _text(sources[row])
     return LandmarkSet(tuple(Landmark(id=name, **record) for name, record in found.items()))
 
 

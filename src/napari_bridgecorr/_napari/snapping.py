@@ -59,7 +59,7 @@ class Snapping:
     def pick_along_sight(self, landmark_id: str, side: Side, point_um: Point) -> None:
         """Move a point that was clicked on a 3-D picture to what is brightest along the ray."""
         viewer, layer, view = (
-            self._session.viewer,
+            self._session.canvas_of(side),
             self._session.point_layer(side),
             self._view(side),
         )
@@ -84,7 +84,7 @@ class Snapping:
         self._session.read_now()
 
     def _view(self, side: Side) -> View | None:
-        viewer, chosen = self._session.viewer, self._session.image_layer(side)
+        viewer, chosen = self._session.canvas_of(side), self._session.image_layer(side)
         try:
             image = self._session.image(side)
         except BridgecorrError:
