@@ -25,5 +25,12 @@ def show_states(layer: Points, landmarks: LandmarkSet) -> None:
             wanted.append(LEFT_OUT)
         else:
             wanted.append(PAIR if landmark.is_pair else HALF)
-    if wanted and wanted != [str(s) for s in layer.symbol]:
+    if not wanted or wanted == [str(s) for s in layer.symbol]:
+        return
+    if len(layer._view_indices):
+        layer.symbol = wanted
+        return
+    # None is in view: nothing is to be drawn anew, and must not be. After a layer was removed,
+    # drawing marks of which none is seen ends the process (napari 0.9 with Mesa).
+    with layer.events.blocker_all():
         layer.symbol = wanted
