@@ -4,7 +4,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-# two halves of the tests on two cores: more threads for linear algebra would wait for each other
+# three parts of the tests on two cores: more threads for linear algebra would wait for each other
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 # for the tests of the graphics card's code: the small build without CUDA
@@ -22,7 +22,8 @@ test: $(VENV)/.test
 	$(BIN)/lint-imports
 	$(ONE_THREAD) tools/with_display tools/side_by_side \
 		"$(BIN)/python -m pytest tests/unit" \
-		"$(BIN)/python -m pytest tests/gui tests/integration tests/fuzz"
+		"$(BIN)/python -m pytest tests/gui" \
+		"$(BIN)/python -m pytest tests/integration tests/fuzz"
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/run.py

@@ -63,10 +63,13 @@ def phantom_files(tmp_path_factory: pytest.TempPathFactory) -> WrittenPhantom:
 
 
 @pytest.fixture(autouse=True)
-def kept_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def kept_sessions(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """Windows keep their sessions here, not among the user's."""
-    monkeypatch.setenv("BRIDGECORR_STATE", str(tmp_path / "state"))
-    return tmp_path / "state" / "sessions"
+    state = tmp_path_factory.mktemp("state")
+    monkeypatch.setenv("BRIDGECORR_STATE", str(state))
+    return state / "sessions"
 
 
 @pytest.fixture
