@@ -39,7 +39,6 @@ class FindMap(ImageMethod):
             session,
             _EXPLAINED,
             "Find a map",
-            "Takes up to some minutes; the window stays usable, and it can be stopped",
         )
         self.model = narrow_box(
             "bridgecorr_find_model",

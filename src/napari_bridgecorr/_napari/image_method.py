@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ..progress import Progress
     from .viewer_session import ViewerSession
 
+_TIP = "Takes up to some minutes; the window stays usable, and it can be stopped"
+
 
 class ImageMethod(QWidget):
     """Options and a button; subclasses say what is lacking and what is asked.
@@ -36,18 +38,19 @@ class ImageMethod(QWidget):
     session : ViewerSession
     explained : str
         What it does, in a sentence or two.
-    action, tip, name : str
-        Of the button.
+    action : str
+        What the button says.
     """
 
     asked = Signal()
-    name = ""
-    task = ""
+    name: str
+    task: str
+    question: Callable[[], tuple[Inputs, Callable[[Progress], Outcome]]]
+    """What is asked, and what answers it in a job's thread; raises a `BridgecorrError`."""
 
-    def __init__(self, session: ViewerSession, explained: str, action: str, tip: str) -> None:
+    def __init__(self, session: ViewerSession, explained: str, action: str) -> None:
         super().__init__()
         self._session = session
-        self._tip = tip
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
@@ -57,7 +60,7 @@ class ImageMethod(QWidget):
         self.form.setVerticalSpacing(4)
         self.form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         column.addLayout(self.form)
-        self.action = primary(action, tip, name=f"bridgecorr_{self.name}_map")
+        self.action = primary(action, _TIP, name=f"bridgecorr_{self.name}_map")
         self.action.clicked.connect(self.asked)
         column.addWidget(self.action)
         self.reason = muted()
@@ -81,15 +84,6 @@ class ImageMethod(QWidget):
             return "Choose a fixed and a moving image in step 1 first."
         return ""
 
-    def question(self) -> tuple[Inputs, Callable[[Progress], Outcome]]:
-        """What is asked, and what answers it in a job's thread.
-
-        Raises
-        ------
-        BridgecorrError
-        """
-        raise NotImplementedError
-
     # -- showing ---------------------------------------------------------------------------------
 
     def refresh(self, busy_reason: str) -> None:
@@ -100,7 +94,7 @@ class ImageMethod(QWidget):
         self.reason.setText(lacking)
         self.reason.setVisible(bool(lacking))
         self.action.setEnabled(not lacking and not busy_reason)
-        self.action.setToolTip(lacking or busy_reason or self._tip)
+        self.action.setToolTip(lacking or busy_reason or _TIP)
 
     def show_outcome(self, outcome: Outcome) -> None:
         """Say what came of it."""

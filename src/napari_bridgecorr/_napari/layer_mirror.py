@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from napari.layers import Points
-
-from .layer_copies import LayerCopy, copy_of
+from .layer_copies import LayerCopy, PointsCopy, copy_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -68,8 +66,8 @@ class LayerMirror:
     def flush(self) -> None:
         """Show now what the points have become, not when napari is idle."""
         for made in self._copies.values():
-            if isinstance(made.layer, Points):
-                made.show_layer()  # type: ignore[attr-defined]
+            if isinstance(made, PointsCopy):
+                made.show_layer()
 
     def end(self) -> None:
         """Let go of every layer. The canvas keeps its copies: it may be dead already."""

@@ -53,7 +53,6 @@ class PlaceMap(ImageMethod):
             session,
             _EXPLAINED,
             "Place the section",
-            "Takes up to some minutes; the window stays usable, and it can be stopped",
         )
         self.way = narrow_box("bridgecorr_place_slice", "How the section's slice is known")
         for text, value in _WAYS:

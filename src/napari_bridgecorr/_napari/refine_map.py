@@ -41,7 +41,6 @@ class RefineMap(ImageMethod):
             session,
             _EXPLAINED,
             "Refine the map",
-            "Takes up to some minutes; the window stays usable, and it can be stopped",
         )
         self.start = narrow_box("bridgecorr_refine_start", "The map that is refined")
         self.form.addRow("Start from", self.start)

@@ -175,11 +175,13 @@ class PosteriorErrorModel(ErrorModel):
         """
         found = np.zeros(len(points_um))
         for system, smoothing, variance in self._parts:
-            for scale in self._noise.scales[3 - self._dimensions :]:
+            scales = self._noise.scales[3 - self._dimensions :]
+            for scale, n_axes in zip(*np.unique(scales, return_counts=True), strict=True):
                 noise = smoothing * float(scale)
                 shared = system.prediction_covariance(points_um, region_um, noise)
                 own = system.prediction_variance(points_um, noise) + noise
-                found += variance * np.mean(shared**2, axis=1) / np.maximum(own, _TINY)
+                taken = np.mean(shared**2, axis=1) / np.maximum(own, _TINY)
+                found += variance * n_axes * taken
         return found / len(self._parts)
 
     def localisation(self, points_um: FloatArray) -> tuple[FloatArray, FloatArray]:
