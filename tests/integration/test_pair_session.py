@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,6 +77,14 @@ def interrupted_at(monkeypatch: pytest.MonkeyPatch, task: str) -> None:
     monkeypatch.setattr(ConsoleProgress, "begin", begin)
 
 
+@pytest.fixture
+def _keys_reach_us() -> Iterator[None]:
+    """What a shell starts in its background ignores Ctrl-C: the tests may be such a thing."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_refined_landmarks_are_repeated(folder: Path) -> None:
     out, session = folder / "sub" / "L2.csv", folder / "s.json"
     out.parent.mkdir()
@@ -128,6 +137,7 @@ def test_an_alignment_is_repeated_and_read_by_itk(folder: Path) -> None:
         np.testing.assert_allclose((found / to_lps)[::-1], expected, atol=1e-6)
 
 
+@pytest.mark.usefixtures("_keys_reach_us")
 @pytest.mark.parametrize("is_first", [True, False])
 def test_ctrl_c_leaves_nothing_half_written(
     folder: Path, monkeypatch: pytest.MonkeyPatch, is_first: bool

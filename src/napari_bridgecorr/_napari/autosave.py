@@ -146,10 +146,12 @@ class Autosave:
             )
 
     def _end(self) -> None:
-        if isalive(self._due):  # when the interpreter ends Qt's objects go first
+        # when the interpreter ends Qt's objects go first, one after the other
+        if isalive(self._answers):
             self.write_now()
-            self._due.stop()
-            self._look.stop()
+        for timer in (self._due, self._look):
+            if isalive(timer):
+                timer.stop()
         self._is_over = True
         if self._path is not None:
             autosave_files.let_go(self._path)
