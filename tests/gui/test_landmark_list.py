@@ -56,6 +56,19 @@ def test_flags_filters_and_the_selection(viewer: Any, open_panel: Any, qtbot: An
     assert "L3 and L4 look swapped" in found.words.text()
     assert found.words.text().count("⚠") == 1
 
+    # the swap is put right, and wrong again
+    before = {i: session.landmarks[i].moving_um for i in ("L3", "L4")}
+    offered = [made for made in found.exchange.buttons if made.isVisible()]
+    assert [made.text() for made in offered] in (["Exchange L3 ⇄ L4"], ["Exchange L4 ⇄ L3"])
+    QTest.mouseClick(offered[0], LEFT)
+    assert np.allclose(session.landmarks["L3"].moving_um, before["L4"])
+    assert np.allclose(session.landmarks["L4"].moving_um, before["L3"])
+    qtbot.waitUntil(lambda: not found.words.isVisible(), timeout=30_000)
+    assert not found.exchange.isVisible()
+    QTest.mouseClick(panel.landmarks.history.undo, LEFT)
+    assert session.landmarks["L3"].moving_um == before["L3"]
+    qtbot.waitUntil(lambda: found.words.isVisible(), timeout=30_000)
+
     # only what is asked for is shown
     found.kind.setCurrentIndex(found.kind.findData("flagged"))
     assert sorted(_ids(table)) == ["L3", "L4"]

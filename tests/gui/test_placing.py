@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -142,6 +143,29 @@ def test_from_the_third_pair_on_the_partner_is_expected_and_confirmed(
     assert np.allclose(session.landmarks["L04"].moving_um, expected, atol=1e-9)
     assert panel.landmarks.view == "fixed"
     assert all(np.all(layer.features["enabled"]) for layer in layers)
+
+    # one view: Tab shows the other image and the keyboard stays
+    hand.canvas.setFocus()
+    hand.press(KEY.Key_Tab)
+    assert panel.landmarks.view == "moving"
+    assert hand.canvas.window().focusWidget() is hand.canvas
+    # M: points are dragged; again: placed
+    hand.press(KEY.Key_M)
+    assert layers[1].mode == "select"
+    assert not panel.landmarks.place.isChecked()
+    QTest.mouseClick(panel.landmarks.keys.buttons["move"], Qt.MouseButton.LeftButton)
+    assert layers[1].mode == "add"
+    # nothing to snap to in noise: the pair is refined instead, and that is said
+    session.set_options(replace(session.options, model="affine"))
+    qtbot.waitUntil(lambda: session.fit is not None, timeout=10_000)
+    panel.landmarks.look_at_landmark("L02")
+    heard: list[str] = []
+    session.told.connect(lambda text, _: heard.append(text))
+    hand.press(KEY.Key_S)
+    refinement = panel.landmarks.refinement
+    qtbot.waitUntil(lambda: refinement.result.isVisible(), timeout=20_000)
+    assert "Nothing stands out" in heard[0]
+    assert "both images are compared" in heard[0]
 
 
 def test_keys_and_clicks_act_on_the_current_landmark(at_work: Any) -> None:

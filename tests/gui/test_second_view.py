@@ -14,6 +14,7 @@ from napari.layers import Points
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget
+from test_placing import canvas_of
 
 from napari_bridgecorr._napari.landmark_layers import raw_ids
 from napari_bridgecorr._napari.viewer_session import session_of
@@ -169,6 +170,47 @@ def test_linked_views_look_at_the_same_place(two_views: Any, qtbot: Any) -> None
     fixed.center = (0, 100.0, 100.0)
     qtbot.wait(100)
     assert np.allclose(moving.center[-2:], (1030, 730), atol=1e-3)
+    the_keyboard_goes_to_the_other_view(two_views, qtbot)
+
+
+def the_keyboard_goes_to_the_other_view(two_views: Any, qtbot: Any) -> None:
+    """In the same window: Tab with real keys, Space where the cross is, undo in either view."""
+    viewer, panel, session, _before = two_views
+    view = session.canvases.second
+    keyboard = panel.landmarks.placing.keyboard
+    first, second = canvas_of(viewer), view.canvas.canvas.native
+    layers = [session.point_layer(side) for side in ("fixed", "moving")]
+    panel.landmarks.place.setChecked(True)
+    QTest.mouseMove(first, QPoint(40, 60))
+    qtbot.wait(50)
+    first.setFocus()
+    QTest.keyClick(first, Qt.Key.Key_Tab)
+    assert viewer.window._qt_window.focusWidget() is second
+    assert keyboard.cross.isVisible()
+    assert keyboard.cross.parentWidget() is second
+    off = keyboard.cross.geometry().center() - second.rect().center()
+    assert off.manhattanLength() <= 2
+    QTest.keyClick(second, Qt.Key.Key_Space)  # the mouse still rests on the first view
+    qtbot.wait(80)
+    assert [len(layer.data) for layer in layers] == [6, 7]
+    at = (layers[1].data * layers[1].scale)[-1]
+    assert np.allclose(at, (view.model.dims.point[0], 1030, 730), atol=1)
+    for key, n in ((Qt.Key.Key_Z, 6), (Qt.Key.Key_Z, 7), (Qt.Key.Key_Z, 6)):
+        redo = Qt.KeyboardModifier.ShiftModifier if n == 7 else Qt.KeyboardModifier.NoModifier
+        QTest.keyClick(second, key, Qt.KeyboardModifier.ControlModifier | redo)
+        qtbot.wait(80)
+        assert len(layers[1].data) == n
+    QTest.keyClick(second, Qt.Key.Key_Tab)
+    assert viewer.window._qt_window.focusWidget() is first
+    QTest.keyClick(second, Qt.Key.Key_Tab)
+    QTest.mouseMove(first, QPoint(80, 90))  # the mouse says where again
+    qtbot.wait(50)
+    assert keyboard.cross is None
+    assert session.canvases.pointed() == "fixed"
+    # in the panel Tab goes from control to control as ever
+    panel.landmarks.depth.setFocus()
+    QTest.keyClick(panel.landmarks.depth, Qt.Key.Key_Tab)
+    assert viewer.window._qt_window.focusWidget() not in (first, second, panel.landmarks.depth)
 
 
 def test_closing_leaves_nothing_behind(two_views: Any, qtbot: Any) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from .second_view import SecondView
 
+_SIDES: tuple[Side, Side] = ("fixed", "moving")
+
 
 class Canvases:
     """The canvases of one viewer.
@@ -33,6 +35,8 @@ class Canvases:
         self._viewer = viewer
         self._second: weakref.ref[SecondView] | None = None
         self._pointed: Side = "fixed"
+        # where the mouse rested when the keyboard was given to a view
+        self._resting: dict[Side, tuple[float, ...]] | None = None
 
     @property
     def second(self) -> SecondView | None:
@@ -50,13 +54,28 @@ class Canvases:
         return second.model if second is not None and side == "moving" else self._viewer()
 
     def pointed(self) -> Side:
-        """Of two views the side that the mouse is over, or was when this was asked last."""
-        sides: tuple[Side, Side] = ("fixed", "moving")
-        for side in sides:
+        """Of two views the one that the mouse is over, or was when this was asked last.
+
+        Where the keyboard was given to a view, it is that one until the mouse moves.
+        """
+        if self._resting is not None:
+            if self._resting == self._cursors(self._pointed):
+                return self._pointed
+            self._resting = None
+        for side in _SIDES:
             canvas = self.of(side)
             if canvas is not None and canvas.mouse_over_canvas:
                 self._pointed = side
         return self._pointed
+
+    def take(self, side: Side) -> None:
+        """Give the keyboard to one side's view."""
+        self._pointed = side
+        self._resting = self._cursors(side)
+
+    def _cursors(self, without: Side) -> dict[Side, tuple[float, ...]]:
+        found = {side: self.of(side) for side in _SIDES if side != without}
+        return {side: tuple(c.cursor.position) for side, c in found.items() if c is not None}
 
     def drawn(self, layer: Layer | None, side: Side) -> Layer | None:
         """What a side's canvas shows in the place of a layer: the layer itself, or its copy there.

@@ -143,3 +143,12 @@ class Ghost:
         size = np.full(len(data), _DOT * mark)
         size[0] = _CROSS * mark
         return data, size, ["cross"] + ["disc"] * (len(data) - 1)
+
+
+def expectation(landmark_id: str, side: Side, place: PredictedPlace) -> str:
+    """What the ghost shows, in words."""
+    depth, down, across = (f"±{place.half_width(axis):.3g} µm" for axis in range(3))
+    return (
+        f"{landmark_id} is expected at the white cross in the {side} image: z {depth}, y {down}, "
+        f"x {across} (95 %). Confirm, or click where it really is."
+    )

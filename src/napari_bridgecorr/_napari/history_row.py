@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from app_model.types import KeyBinding, KeyCode, KeyMod
-from napari.components import ViewerModel
-from napari.settings import get_settings
-from napari.utils.action_manager import action_manager
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from .panel_parts import button
+from .viewer_keys import ViewerKey, keys_in_words, register_viewer_key
 
 if TYPE_CHECKING:
     from .lifeline import Lifeline
     from .viewer_session import ViewerSession
 
 UNDO, REDO = "napari-bridgecorr:undo", "napari-bridgecorr:redo"
-_KEYS = {
-    UNDO: KeyMod.CtrlCmd | KeyCode.KeyZ,
-    REDO: KeyMod.CtrlCmd | KeyMod.Shift | KeyCode.KeyZ,
-}
 _CHANGE_KEYS = "other keys: Preferences > Shortcuts"
 _LEAST_PX = 110
 
@@ -51,8 +44,8 @@ class HistoryRow(QWidget):
     def refresh(self) -> None:
         """Name what can be taken back and done again."""
         history = self._session.history
-        _offer(self.undo, "Undo", history.undo_name, "Ctrl+Z")
-        _offer(self.redo, "Redo", history.redo_name, "Ctrl+Shift+Z")
+        _offer(self.undo, "Undo", history.undo_name, keys_in_words(UNDO))
+        _offer(self.redo, "Redo", history.redo_name, keys_in_words(REDO))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Shorten the names anew."""
@@ -80,33 +73,26 @@ def redo(session: ViewerSession) -> None:
 
 def register_keys() -> None:
     """Make undo and redo known to napari, once, with the user's keys where there are some."""
-    own = get_settings().shortcuts.shortcuts
-    for name, command, words in (
-        (UNDO, _undo_in, "Undo the last change of landmarks (bridgecorr)"),
-        (REDO, _redo_in, "Redo the change of landmarks that was undone (bridgecorr)"),
-    ):
-        if name in _registered:
-            continue
-        _registered.add(name)
-        action_manager.register_action(name, command, words, ViewerModel)
-        if name not in own:
-            action_manager.bind_shortcut(name, KeyBinding.from_int(_KEYS[name]))
-
-
-_registered: set[str] = set()
-
-
-# napari looks at what these are annotated with in order to fill it in by itself
-def _undo_in(viewer: Any) -> None:
-    from .viewer_session import session_of
-
-    undo(session_of(viewer))
-
-
-def _redo_in(viewer: Any) -> None:
-    from .viewer_session import session_of
-
-    redo(session_of(viewer))
+    register_viewer_key(
+        ViewerKey(
+            UNDO,
+            "Undo",
+            "Take back the last change of landmarks",
+            "Undo the last change of landmarks (bridgecorr)",
+            "Ctrl+Z",
+            undo,
+        )
+    )
+    register_viewer_key(
+        ViewerKey(
+            REDO,
+            "Redo",
+            "Do again what was taken back",
+            "Redo the change of landmarks that was undone (bridgecorr)",
+            "Ctrl+Shift+Z",
+            redo,
+        )
+    )
 
 
 def _offer(made: QPushButton, verb: str, name: str, key: str) -> None:
@@ -114,4 +100,6 @@ def _offer(made: QPushButton, verb: str, name: str, key: str) -> None:
     whole = f"{verb}: {name}" if name else verb
     room = max(made.width() - 16, _LEAST_PX - 16)
     made.setText(made.fontMetrics().elidedText(whole, Qt.TextElideMode.ElideRight, room))
-    made.setToolTip(f"{whole} ({key}; {_CHANGE_KEYS})" if name else f"Nothing to {verb.lower()}")
+    made.setToolTip(
+        f"{whole} ({key or 'no key'}; {_CHANGE_KEYS})" if name else f"Nothing to {verb.lower()}"
+    )

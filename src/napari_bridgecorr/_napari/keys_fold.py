@@ -16,16 +16,17 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from .landmark_keys import InstalledKeys, KeyAction, keys_of
+from .landmark_keys import InstalledKeys, KeyAction
 from .panel_parts import button, muted
 from .placing import Placing
 from .placing_actions import ACTIONS
+from .view_keys import register_keys as register_link
+from .viewer_keys import ViewerKey, keys_in_words, viewer_keys
 
 if TYPE_CHECKING:
     from .lifeline import Lifeline
     from .viewer_session import ViewerSession
 
-_WORDS = {"Escape": "Esc", "Delete": "Del", "Up": "↑", "Down": "↓", "Left": "←", "Right": "→"}
 _PAD = {
     "nudge_up": ("▲", 0, 1),
     "nudge_left": ("◀", 1, 0),
@@ -41,7 +42,7 @@ class KeysFold(QWidget):
 
     def __init__(self, session: ViewerSession, lifeline: Lifeline, placing: Placing) -> None:
         super().__init__()
-        self._placing = placing
+        self._session, self._placing = session, placing
         self._keys = InstalledKeys(session, ACTIONS, placing.do)
         self.buttons: dict[str, QPushButton] = {}
         column = QVBoxLayout(self)
@@ -52,6 +53,8 @@ class KeysFold(QWidget):
         plain = [a for a in ACTIONS if not a.name.startswith("nudge_")]
         for number, action in enumerate(plain):
             grid.addWidget(self._made(action, action.title), number // 2, number % 2)
+        register_link()
+        self._grid, self._n_plain = grid, len(plain)
         column.addLayout(grid)
         line = QHBoxLayout()
         line.addWidget(muted("Snap within"), 1)
@@ -83,7 +86,8 @@ class KeysFold(QWidget):
         column.addWidget(
             muted(
                 "Keys act after a click on the picture. Change them in "
-                "File ▸ Preferences ▸ Shortcuts, where they begin with “Landmarks:”."
+                "File ▸ Preferences ▸ Shortcuts, where they begin with “Landmarks:” or end with "
+                "“(bridgecorr)”."
             )
         )
         lifeline.connect(session.layers_changed, self._keys.refresh)
@@ -96,13 +100,22 @@ class KeysFold(QWidget):
     def refresh(self) -> None:
         """Show the keys as they are now, and what can be done."""
         for action in ACTIONS:
-            made = self.buttons.get(action.name)
-            if made is None:
+            shown = self.buttons.get(action.name)
+            if shown is None:
                 continue
             keys = _in_words(action)
-            made.setToolTip(f"{action.tip} ({keys})" if keys else f"{action.tip} (no key)")
+            shown.setToolTip(f"{action.tip} ({keys})" if keys else f"{action.tip} (no key)")
             if action.name not in _PAD:
-                made.setText(f"{action.title}  [{keys}]" if keys else action.title)
+                shown.setText(f"{action.title}  [{keys}]" if keys else action.title)
+        # keys that others registered: undo and redo, the worst pair, the link of the views
+        for number, key in enumerate(viewer_keys(), start=self._n_plain):
+            words = keys_in_words(key.full_name)
+            made = self.buttons.get(key.full_name)
+            if made is None:
+                made = self._made_for_viewer(key)
+                self._grid.addWidget(made, number // 2, number % 2)
+            made.setText(f"{key.title}  [{words}]" if words else key.title)
+            made.setToolTip(f"{key.tip} ({words or 'no key'})")
         self.buttons["confirm"].setEnabled(self._placing.ghost.side is not None)
         by_name = {a.name: a for a in ACTIONS}
         listed = ", ".join(_in_words(by_name[name]) or "–" for name in _PAD)
@@ -117,6 +130,17 @@ class KeysFold(QWidget):
         self.buttons[action.name] = made
         return made
 
+    def _made_for_viewer(self, key: ViewerKey) -> QPushButton:
+        name = key.full_name.split(":")[-1]
+        made = button(key.title, key.tip, name=f"bridgecorr_key_{name}")
+        made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        made.clicked.connect(partial(self._do, key))
+        self.buttons[key.full_name] = made
+        return made
+
+    def _do(self, key: ViewerKey, _checked: bool = False) -> None:
+        key.do(self._session)
+
     def _on_reach(self, voxels: float) -> None:
         self._placing.snapping.voxels = voxels
 
@@ -126,10 +150,4 @@ class KeysFold(QWidget):
 
 
 def _in_words(action: KeyAction) -> str:
-    return " or ".join(_word(key) for key in keys_of(action))
-
-
-def _word(key: str) -> str:
-    """As it is printed on a keyboard: napari's own signs for Space or Escape few can read."""
-    *modifiers, last = key.split("+")
-    return "+".join([*modifiers, _WORDS.get(last, last)])
+    return keys_in_words(action.full_name)

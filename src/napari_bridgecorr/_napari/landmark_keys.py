@@ -70,22 +70,32 @@ def register(action: KeyAction) -> None:
     name = action.full_name
     if name in _bound:
         return
-    if not _bound:
-        action_manager.events.shortcut_changed.connect(_on_changed)
     action_manager.register_action(
         name, _command(action.name), f"Landmarks: {action.title}", LandmarkKeymap, action.repeats
     )
-    keys = get_settings().shortcuts.shortcuts.get(name, action.keys)
-    _bound[name] = []
+    bind_first_keys(name, action.keys)
+
+
+def bind_first_keys(full_name: str, first: tuple[str, ...]) -> None:
+    """Bind the keys that an action begins with, or the user's own, and follow their changes."""
+    if not _bound:
+        action_manager.events.shortcut_changed.connect(_on_changed)
+    keys = get_settings().shortcuts.shortcuts.get(full_name, first)
+    _bound[full_name] = []
     for key in keys:
-        action_manager.bind_shortcut(name, key)
+        action_manager.bind_shortcut(full_name, key)
     # of the user's own keys, which napari bound when it started, nothing was told
-    _bound[name] = [str(key) for key in keys]
+    _bound[full_name] = [str(key) for key in keys]
+
+
+def bound_keys(full_name: str) -> tuple[str, ...]:
+    """The keys of an action at this moment, as napari writes them."""
+    return tuple(dict.fromkeys(_bound.get(full_name, ())))
 
 
 def keys_of(action: KeyAction) -> tuple[str, ...]:
     """Its keys of this moment, as napari writes them."""
-    return tuple(dict.fromkeys(_bound.get(action.full_name, ())))
+    return bound_keys(action.full_name)
 
 
 def _command(name: str) -> Callable[[], None]:

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from napari.components import ViewerModel
-from napari.settings import get_settings
-from napari.utils.action_manager import action_manager
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
+from .exchange_row import ExchangeRow
 from .landmark_edits import remove, set_values
 from .landmark_rows import FILTERS
 from .landmark_table import LandmarkTable
 from .panel_parts import AMBER, button, muted, wrapped
+from .viewer_keys import ViewerKey, register_viewer_key
 
 if TYPE_CHECKING:
     from .lifeline import Lifeline
     from .viewer_session import ViewerSession
 
 WORST = "bridgecorr:worst_pair"
-_WORST_KEY = "Shift-W"
 _MOST_TOLD = 3
 
 
@@ -48,6 +46,8 @@ class LandmarkList(QWidget):
         column.addLayout(self._action_row())
         self.words = wrapped("bridgecorr_mismatches")
         column.addWidget(self.words)
+        self.exchange = ExchangeRow(session, lifeline)
+        column.addWidget(self.exchange)
         self.count = muted()
         column.addWidget(self.count)
         register_keys()
@@ -70,7 +70,7 @@ class LandmarkList(QWidget):
         self.worst = button(
             "Worst pair",
             "Go to the pair with the largest leave-one-out error, those flagged ⚠ first; again: "
-            f"the next. Key {_WORST_KEY.replace('-', '+')}, changed in napari's shortcuts",
+            "the next",
             name="bridgecorr_worst_pair",
         )
         self.search.textChanged.connect(self._on_filter)
@@ -177,20 +177,17 @@ class LandmarkList(QWidget):
 
 def register_keys() -> None:
     """Make the key known to napari, once, with the user's own where there is one."""
-    if WORST in _registered:
-        return
-    _registered.add(WORST)
-    action_manager.register_action(
-        WORST, _worst_in, "Go to the worst landmark pair (bridgecorr)", ViewerModel
+    register_viewer_key(
+        ViewerKey(
+            WORST,
+            "Worst pair",
+            "Go to the pair with the largest leave-one-out error, those flagged ⚠ first",
+            "Go to the worst landmark pair (bridgecorr)",
+            "Shift+W",
+            _go_to_worst,
+        )
     )
-    if WORST not in get_settings().shortcuts.shortcuts:
-        action_manager.bind_shortcut(WORST, _WORST_KEY)
 
 
-_registered: set[str] = set()
-
-
-def _worst_in(viewer: Any) -> None:  # napari would fill in by itself what is annotated
-    from .viewer_session import session_of
-
-    session_of(viewer).worst_asked.emit()
+def _go_to_worst(session: ViewerSession) -> None:
+    session.worst_asked.emit()

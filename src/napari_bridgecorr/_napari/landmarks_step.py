@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QPushButton,
     QSizePolicy,
 )
 
@@ -157,6 +158,15 @@ class LandmarksStep(Step):
         )
         self.place.toggled.connect(self._on_place)
         row.addWidget(self.place, 1)
+        self.move_points = button(
+            "✥ Move",
+            "Drag points with the mouse, or draw a box round several and drag them; off: drag the "
+            "picture",
+            name="bridgecorr_move_points",
+            checkable=True,
+        )
+        self.move_points.toggled.connect(self._on_move)
+        row.addWidget(self.move_points, 1)
         self.body.addLayout(row)
         self.follow = QCheckBox("After a click go to the other image")
         self.follow.setObjectName("bridgecorr_follow")
@@ -197,7 +207,9 @@ class LandmarksStep(Step):
         )
         has_image = any(self._session.image_layer(side) is not None for side in SIDES)
         self.new_layers.setEnabled(has_image)
-        self.place.setEnabled(any(self._session.point_layer(side) is not None for side in SIDES))
+        has_points = any(self._session.point_layer(side) is not None for side in SIDES)
+        self.place.setEnabled(has_points)
+        self.move_points.setEnabled(has_points)
         if self._session.viewer is not None and self._depth_for:
             self._on_depth(self.depth.value())
         if chosen != self._depth_for:
@@ -210,6 +222,7 @@ class LandmarksStep(Step):
         return {
             "view": self.view,
             "place": self.place.isChecked(),
+            "move": self.move_points.isChecked(),
             "follow": self.follow.isChecked(),
             "depth_um": self.depth.value(),
         }
@@ -223,6 +236,7 @@ class LandmarksStep(Step):
             self.view = state["view"]
             self.view_buttons[self.view].setChecked(True)
         self.place.setChecked(bool(state.get("place")))
+        self.move_points.setChecked(bool(state.get("move")))
         self._set_modes()
 
     # -- doing -----------------------------------------------------------------------------------
@@ -329,7 +343,27 @@ class LandmarksStep(Step):
         if row >= 0:
             self.table.selectRow(row)
 
+    def toggle_move(self) -> None:
+        """Drag points with the mouse, or place them again."""
+        (self.place if self.move_points.isChecked() else self.move_points).setChecked(True)
+
+    def refine(self, landmark_id: str) -> bool:
+        """Begin to refine one pair at the images; False where that cannot be."""
+        if not self.refinement.can_refine(landmark_id):
+            return False
+        self.more.setChecked(True)  # where progress and answer are shown
+        self.refinement.start((landmark_id,))
+        return True
+
     def _on_place(self, checked: bool) -> None:
+        self._on_mode(checked, self.move_points)
+
+    def _on_move(self, checked: bool) -> None:
+        self._on_mode(checked, self.place)
+
+    def _on_mode(self, checked: bool, other: QPushButton) -> None:
+        if checked:
+            other.setChecked(False)
         if checked and self.view == "both":
             self.set_view("fixed")
         self._set_modes()
@@ -341,8 +375,9 @@ class LandmarksStep(Step):
             if layer is None:
                 continue
             is_shown = self.view == side or (side == "moving" and self._has_two_views)
-            is_clicked = self.place.isChecked() and is_shown
-            layer.mode = "add" if is_clicked else "pan_zoom"
+            mode = "add" if self.place.isChecked() else "select"
+            is_clicked = is_shown and (self.place.isChecked() or self.move_points.isChecked())
+            layer.mode = mode if is_clicked else "pan_zoom"
             if is_clicked and canvas is not None:
                 canvas.layers.selection.active = layer
 

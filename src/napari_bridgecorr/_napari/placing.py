@@ -16,15 +16,15 @@ from psygnal import Signal
 from ..errors import BridgecorrError
 from ..fitting import ErrorModel, Fit
 from ..fitting.predicted_place import (
-    PredictedPlace,
     error_of_fit,
     guide_fit,
     predicted_partner,
 )
 from ..landmarks import Landmark, Point, Side
 from .frames import frame_of, world_matrix
-from .ghost import Ghost
+from .ghost import Ghost, expectation
 from .jobs import LatestAnswer
+from .keyboard import Keyboard
 from .landmark_layers import SIDES, expect_click, position, raw_ids
 from .landmark_marks import show_states
 from .landmark_moves import move_points
@@ -52,6 +52,12 @@ class Host(Protocol):
     def select(self, landmark_id: str) -> None:
         """Show in the table which landmark is the current one."""
 
+    def toggle_move(self) -> None:
+        """Drag points with the mouse, or place them again."""
+
+    def refine(self, landmark_id: str) -> bool:
+        """Begin to refine one pair at the images; False where that cannot be."""
+
 
 class Placing:
     """Does with the current landmark what is asked."""
@@ -66,12 +72,15 @@ class Placing:
         self._guide: tuple[object, Fit | None] | None = None
         self.ghost = Ghost(session)
         self.snapping = Snapping(session, lifeline)
+        self.keyboard = Keyboard(session, self._expected_on)
         self._answers = LatestAnswer()
         self._answers.answered.connect(self._on_error_known)
         self._doers: dict[str, Callable[[], None]] = {
             "place": self.place_at_cursor,
             "confirm": self.confirm,
             "skip": self.skip,
+            "other_view": self.to_other_view,
+            "move": host.toggle_move,
             "next": partial(self.step, 1),
             "previous": partial(self.step, -1),
             "enable": self.toggle_enabled,
@@ -86,6 +95,8 @@ class Placing:
         lifeline.connect(session.landmarks_changed, self._on_landmarks)
         lifeline.connect(session.fit_changed, self._on_fit)
         lifeline.connect(session.canvases.changed, self._on_fit)
+        lifeline.connect(session.canvases.changed, self.keyboard.refresh)
+        lifeline.connect(self.snapping.nothing_found, self._on_nothing_to_snap_to)
         lifeline.at_end(self._end)
         self._on_landmarks()
 
@@ -158,6 +169,14 @@ class Placing:
             self._tell(f"{self._waiting} stays half placed: choose it in the table to go on.")
         self._stop_waiting()
         self.changed.emit()
+
+    def to_other_view(self) -> None:
+        """Let the keyboard act in the other image; of one view, show the other image in it."""
+        other = _other(self.side or "moving")
+        if not self._has_two_views:
+            self._host.set_view(other)
+        if self.keyboard.give_to(other):
+            self._tell(f"The keyboard acts in the {other} image.")
 
     def step(self, by: int) -> None:
         """Go to the next or the previous landmark."""
@@ -285,6 +304,16 @@ class Placing:
                 look_at(self._session, other, place.place_um)
         self.changed.emit()
 
+    def _expected_on(self, side: Side) -> Point | None:
+        place = self.ghost.place if self.ghost.side == side else None
+        return None if place is None else _point(place.place_um)
+
+    def _on_nothing_to_snap_to(self, landmark_id: str, words: str) -> None:
+        if self._host.refine(landmark_id):
+            self._tell(f"{words}: both images are compared there instead.")
+        else:
+            self._tell(f"{words}: it stays.")
+
     def _wait_for(self, landmark: Landmark) -> None:
         """Show where the partner is expected, and let the next click there be this one's."""
         missing = self._missing(landmark)
@@ -324,7 +353,7 @@ class Placing:
         self._refresh()
         side, place = self.ghost.side, self.ghost.place
         if side is not None and place is not None and place.is_spread_known:
-            self._tell(_expectation(self._waiting, side, place))
+            self._tell(expectation(self._waiting, side, place))
 
     def _on_landmarks(self) -> None:
         for side in SIDES:
@@ -396,6 +425,7 @@ class Placing:
     def _end(self) -> None:
         self._answers.drop()
         self._stop_waiting()
+        self.keyboard.end()
 
 
 def _error_model(
@@ -406,14 +436,6 @@ def _error_model(
         return made, error_of_fit(made) if isinstance(made, Fit) else made.error(landmarks)
     except BridgecorrError:
         return made, None  # the cross alone is shown
-
-
-def _expectation(landmark_id: str, side: Side, place: PredictedPlace) -> str:
-    depth, down, across = (f"±{place.half_width(axis):.3g} µm" for axis in range(3))
-    return (
-        f"{landmark_id} is expected at the white cross in the {side} image: z {depth}, y {down}, "
-        f"x {across} (95 %). Confirm, or click where it really is."
-    )
 
 
 def _other(side: Side) -> Side:

@@ -35,6 +35,21 @@ ACTIONS: tuple[KeyAction, ...] = (
     KeyAction(
         "skip", "Leave half", "Wait no longer for the partner: the pair stays half", ("Escape",)
     ),
+    KeyAction(
+        "other_view",
+        "Other view",
+        "The keyboard goes to the other image: to its view where there are two, else it is shown. "
+        "A cross marks where Place would put a point until the mouse moves",
+        ("Tab",),
+        everywhere=True,
+    ),
+    KeyAction(
+        "move",
+        "Move points",
+        "Drag points with the mouse, or draw a box round several; again: back to placing",
+        ("M",),
+        everywhere=True,
+    ),
     KeyAction("next", "Next pair", "Both images go to the next landmark", ("N",), everywhere=True),
     KeyAction("previous", "Previous pair", "Go to the landmark before", ("P",), everywhere=True),
     KeyAction(
@@ -48,7 +63,8 @@ ACTIONS: tuple[KeyAction, ...] = (
         "snap",
         "Snap",
         "Move the current point to the branching, the centre line or the spot next to it in the "
-        "topmost channel shown, between the voxels",
+        "topmost channel shown, between the voxels. Where nothing stands out, the pair is refined: "
+        "its moving point goes to where both images agree best",
         ("S",),
         everywhere=True,
     ),

@@ -207,6 +207,11 @@ class RefineLandmarks(QWidget):
 
     # -- doing -----------------------------------------------------------------------------------
 
+    def can_refine(self, landmark_id: str) -> bool:
+        """Whether one landmark could be refined now."""
+        pairs = {m.id for m in self._session.landmarks if m.is_pair}
+        return landmark_id in pairs and not self._lacking() and not self.jobs.is_busy
+
     def start(self, only: tuple[str, ...] | None) -> None:
         """Refine these landmarks, or all, in a job."""
         fit = self._session.current_fit()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from napari.layers import Labels
+from psygnal import Signal
 
 from ..errors import BridgecorrError, one_line
 from ..landmarks import Point, Side
@@ -35,7 +36,12 @@ class _Question:
 
 
 class Snapping:
-    """Snaps one landmark's point at a time; an answer counts only if it still stands there."""
+    """Snaps one landmark's point at a time; an answer counts only if it still stands there.
+
+    `nothing_found` follows where nothing stands out: the landmark's id, and that in words.
+    """
+
+    nothing_found = Signal(str, str)
 
     def __init__(self, session: ViewerSession, lifeline: Lifeline) -> None:
         self._session = session
@@ -105,9 +111,8 @@ class Snapping:
             return
         name, side = question.landmark_id, question.side
         if found is None:
-            self._session.told.emit(
-                f"Nothing stands out within {question.radius_um:.3g} µm of {name}: it stays.",
-                False,
+            self.nothing_found.emit(
+                name, f"Nothing stands out within {question.radius_um:.3g} µm of {name}"
             )
             return
         self._session.read_now()

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from app_model.types import KeyBinding, KeyCode
-from napari.components import ViewerModel
-from napari.settings import get_settings
-from napari.utils.action_manager import action_manager
+from .viewer_keys import ViewerKey, register_viewer_key
+
+if TYPE_CHECKING:
+    from .viewer_session import ViewerSession
 
 LINK = "bridgecorr:link_views"
-
-_registered: set[str] = set()
 
 
 def register_keys() -> None:
     """Make the action known to napari, once, with the user's key where there is one."""
-    if LINK in _registered:
-        return
-    _registered.add(LINK)
-    action_manager.register_action(
-        LINK, _link_in, "Link the two views, or no longer (bridgecorr)", ViewerModel
+    register_viewer_key(
+        ViewerKey(
+            LINK,
+            "Link views",
+            "Pan, zoom and slice of one view follow the other's through the current map",
+            "Link the two views, or no longer (bridgecorr)",
+            "L",
+            _link,
+        )
     )
-    if LINK not in get_settings().shortcuts.shortcuts:
-        action_manager.bind_shortcut(LINK, KeyBinding.from_int(KeyCode.KeyL))
 
 
-# napari looks at what this is annotated with in order to fill it in by itself
-def _link_in(viewer: Any) -> None:
-    from .viewer_session import session_of
-
-    session = session_of(viewer)
+def _link(session: ViewerSession) -> None:
     view = session.canvases.second
     if view is None:
         session.told.emit("Open two views first (step 2), then link them.", False)
