@@ -71,6 +71,11 @@ def tag_of(layer: Layer) -> ImageTag | LandmarkTag | None:
     return tag if isinstance(tag, (ImageTag, LandmarkTag)) else None
 
 
+def is_drawn_by_panel(layer: Layer) -> bool:
+    """Whether a panel drew the layer by itself (a ghost, proposals): no image, no landmarks."""
+    return METADATA_KEY in layer.metadata and tag_of(layer) is None
+
+
 def frame_of(layer: Layer) -> FloatArray:
     """(4, 4) from where the layer is shown (um) to world um."""
     tag = tag_of(layer)

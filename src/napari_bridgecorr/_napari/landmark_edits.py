@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .landmark_layers import SIDES, raw_ids, set_features
+import numpy as np
+
+from ..geometry.grid import apply_affine
+from .frames import world_matrix
+from .landmark_layers import DEFAULTS, SIDES, expect_click, position, raw_ids, set_features
 
 if TYPE_CHECKING:
+    from napari.layers import Points
+
+    from ..landmarks import Landmark
     from .viewer_session import ViewerSession
 
 
@@ -41,3 +48,34 @@ def remove(session: ViewerSession, ids: Collection[str]) -> None:
         if layer is not None and rows:
             layer.selected_data = rows
             layer.remove_selected()
+
+
+def add_pairs(session: ViewerSession, landmarks: Sequence[Landmark]) -> None:
+    """Add complete pairs at once, as no click: no view follows, no partner is waited for."""
+    for side, unit in zip(SIDES, session.unknown_units(), strict=True):
+        layer = session.point_layer(side)
+        if layer is None or not landmarks:
+            continue
+        world = np.array([position(m, side) for m in landmarks], dtype=np.float64)
+        inside = apply_affine(np.linalg.inv(world_matrix(layer, unit)), world)
+        before, n = np.array(layer.data, dtype=np.float64), min(layer.ndim, 3)
+        rows = np.zeros((len(landmarks), layer.ndim))
+        if len(before):  # of the time that the others are at
+            rows[:] = before[-1]
+        rows[:, -n:] = inside[:, -n:]
+        columns = {
+            name: [*_cells(layer, name), *[getattr(m, name) for m in landmarks]]
+            for name in DEFAULTS
+        }
+        defaults = layer.feature_defaults
+        awaited = str(defaults["id"].iloc[0]) if "id" in defaults else ""
+        layer.selected_data = set()
+        expect_click(layer)
+        layer.data = np.concatenate([before, rows])
+        set_features(layer, **columns)
+        expect_click(layer, awaited)
+
+
+def _cells(layer: Points, name: str) -> list[Any]:
+    table = layer.features
+    return list(table[name]) if name in table else [DEFAULTS[name]] * len(table)

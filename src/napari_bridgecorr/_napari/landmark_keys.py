@@ -62,7 +62,10 @@ class KeyAction:
 
 _bound: dict[str, list[str]] = {}
 _installed: weakref.WeakSet[InstalledKeys] = weakref.WeakSet()
-_doers: weakref.WeakKeyDictionary[Any, Callable[[str], None]] = weakref.WeakKeyDictionary()
+# of each viewer: who does what, by the action's name
+_doers: weakref.WeakKeyDictionary[Any, dict[str, Callable[[str], None]]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def register(action: KeyAction) -> None:
@@ -101,9 +104,9 @@ def keys_of(action: KeyAction) -> tuple[str, ...]:
 def _command(name: str) -> Callable[[], None]:
     def command() -> None:
         viewer = current_viewer()
-        do = None if viewer is None else _doers.get(getattr(viewer, "__wrapped__", viewer))
-        if do is not None:
-            do(name)
+        found = {} if viewer is None else _doers.get(getattr(viewer, "__wrapped__", viewer), {})
+        if name in found:
+            found[name](name)
 
     command.__name__ = f"bridgecorr_{name}"
     return command
@@ -142,7 +145,7 @@ class InstalledKeys:
             register(action)
         viewer = session.viewer
         if viewer is not None:
-            _doers[viewer] = do
+            _doers.setdefault(viewer, {}).update((action.name, do) for action in actions)
         _installed.add(self)
         self.refresh()
 
@@ -161,7 +164,8 @@ class InstalledKeys:
         self._unbind()
         viewer = self._session.viewer
         if viewer is not None:
-            _doers.pop(viewer, None)
+            for action in self._actions:
+                _doers.get(viewer, {}).pop(action.name, None)
 
     def _places(self) -> Iterator[tuple[Viewer | Any, KeyAction]]:
         viewer = self._session.viewer

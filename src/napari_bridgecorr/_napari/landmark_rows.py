@@ -14,7 +14,8 @@ from ..landmarks import Landmark, LandmarkSet
 
 COLUMNS = ("ID", "Name", "Residual\nµm", "Left out\nµm", "Predicted\nµm")
 TIPS = (
-    "Tick: used by the fit. ⚠ probably a mistake, ◇ set aside to check the fit. Click to sort",
+    "Tick: used by the fit. ⚠ probably a mistake, ◇ set aside to check the fit, ✦ suggested by the "
+    "program. Click to sort",
     "Double-click a name to change it. Click to sort",
     "Residual (µm): distance between where the fit puts the landmark and where it was clicked. "
     "Not accuracy. Click to sort",
@@ -30,6 +31,7 @@ FILTERS = (
     ("flagged", "Only flagged ⚠"),
     ("half", "Only half pairs"),
     ("check", "Only check pairs ◇"),
+    ("suggested", "Only suggested ✦"),
 )
 # multiples of the median leave-one-out error that are fully blue, yellow, orange: told apart by
 # people of every kind of colour vision, and black is readable on each
@@ -196,6 +198,7 @@ class LandmarkRows(QAbstractTableModel):
             "flagged": bool(row.flag),
             "half": not landmark.is_pair,
             "check": landmark.check,
+            "suggested": bool(landmark.source),
         }.get(self._kind, True)
 
     # -- as Qt asks ------------------------------------------------------------------------------
@@ -265,6 +268,7 @@ class LandmarkRows(QAbstractTableModel):
     def _words(row: Row, column: int, *, is_edited: bool) -> str:
         if column == ID:
             sign = "⚠ " if row.flag else "◇ " if row.landmark.check else ""
+            sign += "✦ " if row.landmark.source else ""
             return row.landmark.id if is_edited else sign + row.landmark.id
         if column == NAME:
             return row.landmark.name
@@ -288,6 +292,8 @@ class LandmarkRows(QAbstractTableModel):
             return f"⚠ {row.landmark.id}: {row.flag}"
         if row.landmark.check and column in (ID, RESIDUAL):
             return "Set aside: no fit uses it, so the error here judges the very map"
+        if row.landmark.source and column == ID:
+            return "✦ Suggested by the program, accepted by you"
         return row.landmark.name or None if column == NAME else None
 
 

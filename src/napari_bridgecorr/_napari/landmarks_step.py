@@ -37,6 +37,7 @@ from .layers import image_of_layer
 from .panel_parts import LayerChooser, Step, button, muted
 from .placing import Placing
 from .refine_landmarks import RefineLandmarks
+from .suggestions import Suggestions
 from .two_views_button import TwoViewsButton
 from .views import (
     View,
@@ -51,6 +52,7 @@ from .where_next import WhereNext
 
 if TYPE_CHECKING:
     from ..fitting import NextLandmark
+    from ..vessels import Suggestion
     from .lifeline import Lifeline
     from .viewer_session import ViewerSession
 
@@ -80,6 +82,17 @@ class LandmarksStep(Step):
         self.where_next = WhereNext(session, lifeline)
         self.where_next.found.connect(self._on_next_place)
         self.body.addWidget(self.where_next)
+        self.suggestions = Suggestions(session, lifeline)
+        self.suggestions.looked_at.connect(self._on_suggestion)
+        fold = MoreButton(
+            self.suggestions,
+            "Suggest pairs",
+            "Further pairs that the program proposes where vessels branch; you judge each",
+            "bridgecorr_suggestions_button",
+        )
+        fold.toggled.connect(self.suggestions.set_open)
+        self.body.addWidget(fold)
+        self.body.addWidget(self.suggestions)
         self.history = HistoryRow(session, lifeline)
         self.body.addWidget(self.history)
         self.refinement = RefineLandmarks(session, lifeline)
@@ -225,11 +238,13 @@ class LandmarksStep(Step):
             "move": self.move_points.isChecked(),
             "follow": self.follow.isChecked(),
             "depth_um": self.depth.value(),
+            "suggestions": self.suggestions.shown_state(),
         }
 
     def show_state(self, state: dict[str, Any]) -> None:
         """Show what :meth:`shown_state` told."""
         self.follow.setChecked(state.get("follow", True))
+        self.suggestions.show_state(state.get("suggestions", {}))
         if state.get("depth_um"):
             self.depth.setValue(state["depth_um"])
         if state.get("view") in self.view_buttons:
@@ -312,6 +327,13 @@ class LandmarksStep(Step):
         if self.view == "both":
             self.set_view(side)
         look_at(self._session, side, place.fixed_um if side == "fixed" else place.moving_um)
+
+    def _on_suggestion(self, pair: Suggestion) -> None:
+        side: Side = "moving" if self.view == "moving" else "fixed"
+        if self.view == "both":
+            self.set_view(side)
+        for one in SIDES if self._has_two_views else (side,):
+            look_at(self._session, one, pair.fixed_um if one == "fixed" else pair.moving_um)
 
     def _on_selected(self) -> None:
         self.refinement.set_selected(self.table.selected_ids())

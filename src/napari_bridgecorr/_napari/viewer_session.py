@@ -21,8 +21,7 @@ from ..fitting import Fit, FitOptions
 from ..image import SpatialImage
 from ..landmarks import LandmarkSet, Side
 from .canvases import Canvases
-from .frames import ImageTag, tag_of, um_per
-from .ghost import is_ghost
+from .frames import ImageTag, is_drawn_by_panel, tag_of, um_per
 from .landmark_layers import SIDES, assign_ids, points_to_landmarks, raw_ids, set_feature, side_of
 from .layer_history import LayerHistory
 from .layers import image_of_layer
@@ -230,7 +229,7 @@ class ViewerSession:
         viewer = self._viewer()
         if viewer is None:
             return []
-        return [i for i in viewer.layers if isinstance(i, Points) and not is_ghost(i)]
+        return [i for i in viewer.layers if isinstance(i, Points) and not is_drawn_by_panel(i)]
 
     def point_layer(self, side: Side) -> Points | None:
         """The Points layer that marks one side."""

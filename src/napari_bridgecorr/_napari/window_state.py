@@ -19,7 +19,7 @@ from ..fitting import FitOptions
 from ..geometry import Placement
 from ..image import SpatialImage
 from ..io.registry import open_image
-from .frames import METADATA_KEY, ImageTag, LandmarkTag, tag_of
+from .frames import METADATA_KEY, ImageTag, LandmarkTag, is_drawn_by_panel, tag_of
 from .landmark_layers import SIDES, point_arguments, raw_ids
 from .layers import MEMORY_FORMAT, image_to_layers
 
@@ -64,8 +64,8 @@ def window_document(session: ViewerSession) -> Document:
     at: dict[Layer, int] = {}
     lost = []
     for layer in viewer.layers:
-        if METADATA_KEY in layer.metadata and tag_of(layer) is None:
-            continue  # drawn by a panel, which draws it again
+        if is_drawn_by_panel(layer):
+            continue  # the panel draws it again
         document = _layer_document(layer)
         if document is None:
             lost.append(layer.name)

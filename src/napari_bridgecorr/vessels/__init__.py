@@ -1,6 +1,7 @@
 """Vessel bifurcations, and further landmark pairs proposed from them."""
 
 from .detect import Bifurcations, find_bifurcations
+from .proposals import Proposals, propose
 from .ridges import Polarity
 from .suggest import (
     DEFAULT_CONFIDENCE,
@@ -21,10 +22,12 @@ __all__ = [
     "SUGGESTED",
     "Bifurcations",
     "Polarity",
+    "Proposals",
     "Suggestion",
     "SuggestionOptions",
     "Suggestions",
     "find_bifurcations",
+    "propose",
     "suggest_pairs",
     "with_suggestions",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,14 @@ from napari_bridgecorr.fitting import FitOptions, fit
 from napari_bridgecorr.io.landmark_files import read_landmarks, write_landmarks
 from napari_bridgecorr.io.writers import write_image
 from napari_bridgecorr.landmarks import LandmarkSet
-from napari_bridgecorr.vessels import SUGGESTED, Suggestions, suggest_pairs, with_suggestions
+from napari_bridgecorr.vessels import (
+    SUGGESTED,
+    Proposals,
+    Suggestions,
+    propose,
+    suggest_pairs,
+    with_suggestions,
+)
 
 sys.path.insert(0, str(Path(__file__).parent))
 from vessel_net import COARSE_UM, VesselNet, vessel_net
@@ -65,6 +73,29 @@ def test_roles_may_be_swapped(net: VesselNet) -> None:
 def test_unrelated_images_give_nothing_sure(net: VesselNet) -> None:
     other = vessel_net(20262)
     assert len(suggest_pairs(net.fixed, other.moving, net.given).above()) <= 2
+
+
+def test_judged_pairs_are_not_proposed_again(net: VesselNet, found: Suggestions) -> None:
+    all_ = Proposals(found.pairs, *(np.empty((0, 3)),) * 2, "dark", "bright", found.scale_um)
+    accepted, refused = found.pairs[0], found.pairs[1]
+    grown = with_suggestions(net.given, (accepted,))
+    assert all_.to_judge(net.given) == found.pairs
+    left = all_.to_judge(grown, (refused,))
+    assert accepted not in left
+    assert refused not in left
+    assert len(left) >= len(found.pairs) - 4  # and those next to them
+    # the same place with another partner is another proposal
+    moved = replace(refused, moving_um=(0.0, *(v + 3 * COARSE_UM for v in refused.moving_um[1:])))
+    assert refused in all_.to_judge(grown, (moved,))
+
+
+def test_three_pairs_give_the_branchings_of_both_images(net: VesselNet) -> None:
+    three = propose(net.fixed, net.moving, LandmarkSet(net.given.landmarks[:3]))
+    assert not three.pairs
+    assert len(three.fixed_um) > 10
+    carried = net.to_moving(three.fixed_um)
+    gaps = np.linalg.norm(carried[:, None] - three.moving_um[None], axis=2).min(axis=1)
+    assert np.mean(gaps < 1.5 * COARSE_UM) > 0.6
 
 
 def test_three_pairs_are_too_few(net: VesselNet) -> None:
