@@ -92,11 +92,7 @@ class PyramidJob:
         stage = self.layout.stages[stage_number]
         region = stage.regions[region_number]
         level = stage.source
-        finest, coarse = self._first_blocks(stage_number, region)
-        files = []
-        if finest is not None:
-            files += self._store(level, region, finest)
-            del finest
+        coarse, files = self._first_blocks(stage_number, region)
         for level in range(stage.source + 1, stage.last + 1):
             region = region.coarser(self.steps[level - 1])
             assert coarse is not None
@@ -107,23 +103,31 @@ class PyramidJob:
 
     def _first_blocks(
         self, stage_number: int, region: Region
-    ) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
-        """A region's voxels where they are computed now, and those of the next level."""
+    ) -> tuple[NDArray[Any] | None, list[Path]]:
+        """Write a region where it is computed now; the next level's voxels, and the files."""
         stage = self.layout.stages[stage_number]
         is_full = stage.first == stage.source
-        finest = _empty(region, self.image.dtype) if is_full else None
+        # a shard is written at once
+        whole = None
+        if is_full and self.layout.levels[stage.source].shards is not None:
+            whole = _empty(region, self.image.dtype)
         coarse, factors = None, (1, 1, 1)
         if stage.last > stage.source:
             factors = self.steps[stage.source]
             coarse = _empty(region.coarser(factors), self.image.dtype)
+        files = []
         for box in self._boxes(region, is_full):
             part = self._computed(box) if is_full else self._load(stage.source, box)
-            if finest is not None:
-                finest[_within(box, region)] = part
             if coarse is not None:
                 mean = mean_downsample(part, factors, labels=self.labels)
                 coarse[_within(box.coarser(factors), region.coarser(factors))] = mean
-        return finest, coarse
+            if whole is not None:
+                whole[_within(box, region)] = part
+            elif is_full:
+                files += self._store(stage.source, box, part)
+        if whole is not None:
+            files = self._store(stage.source, region, whole)
+        return coarse, files
 
     def _boxes(self, region: Region, is_full: bool) -> Iterator[Region]:
         """Parts of a region of about a chunk; as wide as the blocks that the source is read in.
@@ -160,15 +164,26 @@ class PyramidJob:
         """Write a block of whole files; returns these."""
         array = self.arrays[level]
         absent = tuple(i for i, a in enumerate(AXES) if a not in self.axes)
+        block = block.squeeze(axis=absent) if absent else block
         where = kept(region.slices, self.axes)
-        array[where] = block.squeeze(axis=absent) if absent else block
-        files = array.shards or array.chunks
-        ranges = [range(w.start // n, -(-w.stop // n)) for w, n in zip(where, files, strict=True)]
-        folder = self.folder / str(level)
-        return [
-            folder / str(array.metadata.encode_chunk_key(place))
-            for place in itertools.product(*ranges)
-        ]
+        sizes = array.shards or array.chunks
+        ranges = [range(w.start, w.stop, n) for w, n in zip(where, sizes, strict=True)]
+        files = []
+        # one by one: zarr would first fill every file's voxels with zeros
+        for starts in itertools.product(*ranges):
+            box = tuple(
+                slice(a, min(a + n, w.stop))
+                for a, n, w in zip(starts, sizes, where, strict=True)
+            )
+            array[box] = block[
+                tuple(
+                    slice(b.start - w.start, b.stop - w.start)
+                    for b, w in zip(box, where, strict=True)
+                )
+            ]
+            place = tuple(a // n for a, n in zip(starts, sizes, strict=True))
+            files.append(self.folder / str(level) / str(array.metadata.encode_chunk_key(place)))
+        return files
 
 
 def kept(values: Sequence[Any], axes: str) -> Keep:

@@ -20,7 +20,7 @@ BLOCK_BYTES = 2**26
 
 VOLUME_CHUNK = (64, 256, 256)
 PLANE_CHUNK = (1, 1024, 1024)
-MOST_FILES = 1000
+MOST_FILES = 10_000
 """A level of more chunks than this is stored in shards."""
 
 Slices = tuple[slice, ...]

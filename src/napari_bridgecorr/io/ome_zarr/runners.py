@@ -26,10 +26,10 @@ from .job import PyramidJob
 if TYPE_CHECKING:
     from ..cluster import Cluster
 
-WORKER_CACHE_BYTES = 96 * 2**20
+WORKER_CACHE_BYTES = 192 * 2**20
 """Decoded chunks of the source that each worker keeps."""
 
-CACHE_BYTES = 192 * 2**20
+CACHE_BYTES = 320 * 2**20
 """Decoded chunks of the source that the threads of one process keep."""
 
 MEMORY_BYTES = 600 * 2**20
