@@ -172,8 +172,7 @@ class PyramidJob:
         # one by one: zarr would first fill every file's voxels with zeros
         for starts in itertools.product(*ranges):
             box = tuple(
-                slice(a, min(a + n, w.stop))
-                for a, n, w in zip(starts, sizes, where, strict=True)
+                slice(a, min(a + n, w.stop)) for a, n, w in zip(starts, sizes, where, strict=True)
             )
             array[box] = block[
                 tuple(
