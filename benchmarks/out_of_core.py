@@ -133,17 +133,23 @@ def _kill_and_go_on(folder: Path) -> None:
     reference = folder / "two.ome.zarr"
     if not reference.exists():
         _warp(folder, "affine", reference.name)
-    journal = folder / ".unfinished.killed.ome.zarr" / "journal.jsonl"
-    n_blocks = sum(1 for p in (reference / "0").rglob("*") if p.is_file()) - 1
+    unfinished = folder / ".unfinished.killed.ome.zarr"
+    n_files = _count_files(reference)
     process = subprocess.Popen(_command(folder, "affine", "killed.ome.zarr"))
-    while process.poll() is None:
-        if journal.exists() and journal.read_text().count("\n") > n_blocks / 2:
-            process.send_signal(signal.SIGKILL)
-        time.sleep(0.1)
-    kept = journal.read_text().count("\n") - 1
+    while process.poll() is None and _count_files(unfinished) < n_files / 2:
+        time.sleep(0.2)
+    process.kill()
+    process.wait()
+    kept = _count_files(unfinished)
+    if not 0 < kept < n_files:
+        raise SystemExit(f"the run was not killed in the middle: {kept} of {n_files} files")
     _warp(folder, "affine", "killed.ome.zarr")
     same = _checksum(folder / "killed.ome.zarr") == _checksum(reference)
-    print(f"killed with {kept} blocks finished, run again: same bytes as undisturbed: {same}")
+    print(f"killed at {kept} of {n_files} files, run again: same bytes as undisturbed: {same}")
+
+
+def _count_files(folder: Path) -> int:
+    return sum(1 for p in folder.rglob("*") if p.is_file())
 
 
 def _checksum(folder: Path) -> str:

@@ -26,7 +26,7 @@ from .job import PyramidJob
 if TYPE_CHECKING:
     from ..cluster import Cluster
 
-WORKER_CACHE_BYTES = 192 * 2**20
+WORKER_CACHE_BYTES = 144 * 2**20
 """Decoded chunks of the source that each worker keeps."""
 
 CACHE_BYTES = 320 * 2**20
