@@ -65,15 +65,32 @@ class LandmarkTag:
     frame: FloatArray = field(default_factory=_identity)
 
 
-def tag_of(layer: Layer) -> ImageTag | LandmarkTag | None:
+@dataclass(frozen=True, eq=False)
+class ViewTag:
+    """What a layer remembers that shows what a map does, and is no image of its own.
+
+    Parameters
+    ----------
+    shows : str
+        As ``"overlay"``.
+    frame : (4, 4) float64
+        As in `ImageTag`.
+    """
+
+    shows: str
+    frame: FloatArray = field(default_factory=_identity)
+
+
+def tag_of(layer: Layer) -> ImageTag | LandmarkTag | ViewTag | None:
     """What the layer remembers; None for a layer that is not ours."""
     tag = layer.metadata.get(METADATA_KEY)
-    return tag if isinstance(tag, (ImageTag, LandmarkTag)) else None
+    return tag if isinstance(tag, (ImageTag, LandmarkTag, ViewTag)) else None
 
 
 def is_drawn_by_panel(layer: Layer) -> bool:
-    """Whether a panel drew the layer by itself (a ghost, proposals): no image, no landmarks."""
-    return METADATA_KEY in layer.metadata and tag_of(layer) is None
+    """Whether a panel drew the layer by itself (a ghost, the overlay): no image, no landmarks."""
+    tag = tag_of(layer)
+    return METADATA_KEY in layer.metadata and not isinstance(tag, (ImageTag, LandmarkTag))
 
 
 def frame_of(layer: Layer) -> FloatArray:

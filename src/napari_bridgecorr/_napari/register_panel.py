@@ -15,6 +15,7 @@ from .image_maps_step import ImageMapsStep
 from .images_step import ImagesStep
 from .landmarks_step import LandmarksStep
 from .lifeline import Lifeline
+from .overlay_box import OverlayBox
 from .panel_parts import Message
 from .results_step import ResultsStep
 from .viewer_session import session_of
@@ -42,6 +43,7 @@ class RegisterPanel(QWidget):
         self.images = ImagesStep(session, lifeline)
         self.landmarks = LandmarksStep(session, lifeline)
         self.fit = FitStep(session, lifeline)
+        self.overlay = OverlayBox(session, lifeline)
         self.image_maps = ImageMapsStep(session, lifeline)
         self.results = ResultsStep(session, lifeline)
         self.continuing = ContinueRow(session, lifeline, self.landmarks)
@@ -55,6 +57,7 @@ class RegisterPanel(QWidget):
         column.addWidget(self.images)
         column.addWidget(self.landmarks, 1)
         column.addWidget(self.fit)
+        column.addWidget(self.overlay)
         column.addWidget(self.image_maps)
         column.addWidget(self.results)
         scroll = QScrollArea()

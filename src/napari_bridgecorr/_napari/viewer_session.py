@@ -10,7 +10,7 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image, Labels, Points
+from napari.layers import Points
 from napari.layers.base import ActionType
 from psygnal import Signal
 from qtpy.compat import isalive
@@ -21,11 +21,13 @@ from ..fitting import Fit, FitOptions
 from ..image import SpatialImage
 from ..landmarks import LandmarkSet, Side
 from .canvases import Canvases
-from .frames import ImageTag, is_drawn_by_panel, tag_of, um_per
+from .frames import ViewTag, is_drawn_by_panel, tag_of, um_per
+from .image_layers import SideImages, channels_beside, first_channels
 from .landmark_layers import SIDES, assign_ids, points_to_landmarks, raw_ids, set_feature, side_of
 from .layer_history import LayerHistory
 from .layers import image_of_layer
 from .lifeline import weak_call
+from .live_drag import LiveDrag
 from .live_fit import LiveFit
 from .live_judgement import LiveJudgement
 from .map_choice import MapChoice
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from ..transform import Transform
     from .image_maps import ImageMap, Inputs
 
-# one drag or one paste makes many events
+# one paste makes many events
 _SETTLE_MS = 40
 _PLACE_EVENTS = ("scale", "translate", "rotate", "shear", "affine", "units")
 
@@ -98,6 +100,8 @@ class ViewerSession:
         self._settle = QTimer()
         self._settle.setSingleShot(True)
         self._settle.setInterval(_SETTLE_MS)
+        self.drag = LiveDrag(self._settle.start)
+        self._side_images = SideImages()
         self._fits = LiveFit(self._on_fitted)
         self.judgement = LiveJudgement(self.judgement_changed.emit)
         self._results: weakref.WeakSet[Layer] = weakref.WeakSet()
@@ -115,8 +119,8 @@ class ViewerSession:
         if self._users > 1 or viewer is None:
             return
         self._settle.timeout.connect(self._read_landmarks)
-        self._fits.start()
-        self.judgement.start()
+        for part in (self.drag, self._fits, self.judgement):
+            part.start()
         events = viewer.layers.events
         events.inserted.connect(self._on_inserted)
         events.removed.connect(self._on_removed)
@@ -136,8 +140,8 @@ class ViewerSession:
         if isalive(self._settle):  # when the interpreter ends Qt's objects go first
             self._settle.stop()
             self._settle.timeout.disconnect(self._read_landmarks)
-        self._fits.stop()
-        self.judgement.stop()
+        for part in (self.drag, self._fits, self.judgement):
+            part.stop()
         viewer = self._viewer()
         if viewer is None:
             return
@@ -163,31 +167,14 @@ class ViewerSession:
     def image_layers(self) -> list[Layer]:
         """One layer for every image in the viewer: the first of its channels."""
         viewer = self._viewer()
-        found: list[Layer] = []
-        seen: set[int] = set()
-        for layer in viewer.layers if viewer is not None else ():
-            if not isinstance(layer, (Image, Labels)):
-                continue
-            tag = tag_of(layer)
-            mark = id(tag.image) if isinstance(tag, ImageTag) else id(layer)
-            if mark not in seen:
-                seen.add(mark)
-                found.append(layer)
-        return found
+        return first_channels(viewer.layers) if viewer is not None else []
 
     def channel_layers(self, side: Side) -> list[Layer]:
         """Every layer of the image on one side."""
         chosen, viewer = self.image_layer(side), self._viewer()
         if chosen is None or viewer is None:
             return []
-        tag = tag_of(chosen)
-        if not isinstance(tag, ImageTag):
-            return [chosen]
-        return [
-            layer
-            for layer in viewer.layers
-            if isinstance(other := tag_of(layer), ImageTag) and other.image is tag.image
-        ]
+        return channels_beside(chosen, viewer.layers)
 
     def image_layer(self, side: Side) -> Layer | None:
         """The layer that stands for the image on one side."""
@@ -203,7 +190,9 @@ class ViewerSession:
             If the layer's transform describes no volume.
         """
         layer = self.image_layer(side)
-        return None if layer is None else image_of_layer(layer)
+        if layer is None or not self._users:  # nobody would say that it was placed anew
+            return None if layer is None else image_of_layer(layer)
+        return self._side_images.image(side, layer)
 
     def set_image_layer(self, side: Side, layer: Layer | None) -> None:
         """Choose the image of one side by any of its layers."""
@@ -362,6 +351,8 @@ class ViewerSession:
         self.fit_changed.emit()
 
     def _watch(self, layer: Layer) -> None:
+        if isinstance(tag_of(layer), ViewTag):
+            return
         for name in _PLACE_EVENTS:
             getattr(layer.events, name).connect(self._on_placed)
         if isinstance(layer, Points):
@@ -369,6 +360,8 @@ class ViewerSession:
             layer.events.features.connect(self._on_features)
 
     def _unwatch(self, layer: Layer) -> None:
+        if isinstance(tag_of(layer), ViewTag):
+            return
         for name in _PLACE_EVENTS:
             getattr(layer.events, name).disconnect(self._on_placed)
         if isinstance(layer, Points):
@@ -389,21 +382,27 @@ class ViewerSession:
         self._settle.start()
 
     def _on_listed(self, event: Event) -> None:  # noqa: ARG002 - napari passes it
+        self._side_images.forget()  # a name may be an image's
         self.layers_changed.emit()
 
     def _on_placed(self, event: Event) -> None:
+        self._side_images.forget()
         if any(event.source is self.image_layer(side) for side in SIDES):
             self.images_changed.emit()
         self._settle.start()
 
-    def _on_features(self, event: Event) -> None:  # noqa: ARG002 - napari passes it
-        self._settle.start()
+    def _on_features(self, event: Event) -> None:
+        mine = any(event.source is self.point_layer(side) for side in SIDES)
+        if not (mine and self.drag.move()):
+            self._settle.start()
 
     def _on_points(self, event: Event) -> None:
         mine = [side for side in SIDES if event.source is self.point_layer(side)]
         if mine:
             self.history.hear(event.action)
-        self._settle.start()
+            self.drag.hear(event.action)
+        if event.action != ActionType.CHANGING:  # what is to be read is still to come
+            self._settle.start()
         if mine and event.action == ActionType.ADDED and len(event.data_indices) == 1:
             # napari is in the midst of adding: the id is given, and told, when it has finished
             QTimer.singleShot(0, weak_call(self.tell_of_added_point, mine[0]))
@@ -417,6 +416,7 @@ class ViewerSession:
         self.point_added.emit(side, raw_ids(layer)[-1])
 
     def _forget_gone_layers(self, removed: Layer | None = None) -> None:
+        self._side_images.forget()
         viewer = self._viewer()
         present = [] if viewer is None else list(viewer.layers)
         for side in SIDES:

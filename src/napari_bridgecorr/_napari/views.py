@@ -14,6 +14,7 @@ from .frames import (
     SPATIAL_UNITS,
     ImageTag,
     LandmarkTag,
+    ViewTag,
     canvas_position,
     frame_of,
     place_layer,
@@ -55,7 +56,9 @@ def show_view(session: ViewerSession, view: View) -> None:
             if layer is not None:
                 layer.visible = shown[side]
     for layer in results:
-        layer.visible = view == "both"
+        # beside a view of the moving image landmarks are placed under the live overlay
+        is_live = isinstance(tag_of(layer), ViewTag) and session.canvases.second is not None
+        layer.visible = view == "both" or is_live
     points = session.point_layer("moving" if view == "moving" else "fixed")
     if points is not None:
         viewer.layers.selection.active = points

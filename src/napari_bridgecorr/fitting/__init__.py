@@ -7,6 +7,7 @@ from .error_levels import ErrorLevels
 from .error_model import CheckErrorModel, ErrorModel, HeldOutErrorModel, error_model
 from .error_summary import ErrorSummary, summarise
 from .fit import Fit, fit, prior_facts
+from .follow import follow
 from .held_out import HeldOutErrors, k_fold, leave_one_out
 from .judgement import Judgement, judge
 from .mismatches import Mismatch, find_mismatches
@@ -41,6 +42,7 @@ __all__ = [
     "errors_at_checks",
     "find_mismatches",
     "fit",
+    "follow",
     "judge",
     "k_fold",
     "leave_one_out",

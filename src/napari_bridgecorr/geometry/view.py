@@ -102,6 +102,11 @@ class ShownPlane:
             self.axis, self.position_um, self.thickness_um, self.step_um * factor, low, high
         )
 
+    def nearest(self, finer: ShownPlane, along: int) -> NDArray[np.int64]:
+        """The row (0) or column (1) of this plane that is nearest to each of a finer one's."""
+        number = np.round(finer.coordinates_um(along) / self.step_um) - self.first[along]
+        return np.clip(number, 0, self.shape[along] - 1).astype(np.int64)
+
 
 def shown_plane(
     bounds_um: FloatArray,
