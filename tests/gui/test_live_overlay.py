@@ -15,8 +15,10 @@ from qtpy.QtWidgets import QApplication, QWidget
 from scipy.ndimage import map_coordinates
 
 from napari_bridgecorr._napari.frames import world_matrix
+from napari_bridgecorr._napari.map_layers import is_map_layer
 from napari_bridgecorr._napari.overlay_layer import is_overlay
 from napari_bridgecorr._napari.viewer_session import session_of
+from napari_bridgecorr.fitting.predicted_place import error_of_fit
 from napari_bridgecorr.geometry.grid import apply_affine
 
 LEFT = Qt.MouseButton.LeftButton
@@ -121,6 +123,7 @@ def test_the_overlay_follows_view_drag_mode_and_channel(registered: Any, qtbot: 
     assert overlay.shown.transform is session.fit.transform
     check(session, layer)
     check_modes(panel.overlay, layer, qtbot)
+    check_map_layers(viewer, panel.overlay.map_layers, qtbot)
     check_channel_and_end(viewer, panel.overlay, layer, qtbot)
 
 
@@ -142,6 +145,45 @@ def check_modes(box: Any, layer: Any, qtbot: Any) -> None:
     assert 0.2 < clear["curtain"].mean() / np.isfinite(whole).mean() < 0.8
     assert not clear["colours"].any()
     assert layer.opacity == 1.0
+
+
+def check_map_layers(viewer: Any, box: Any, qtbot: Any) -> None:
+    session, layers = session_of(viewer), box.layers
+    for shown in box.boxes.values():
+        QTest.mouseClick(shown, LEFT, pos=QPoint(8, shown.height() // 2))
+    assert all(layers.is_wanted(kind) for kind in box.boxes)
+    qtbot.waitUntil(
+        lambda: layers.shown is not None and len(layers.shown.values) == 3, timeout=30_000
+    )
+    picture, made = layers.shown, session.fit
+    for kind, layer in ((k, layers.layer(k)) for k in box.boxes):
+        assert layer in list(viewer.layers)
+        assert layer not in session.image_layers()
+        values = np.asarray(layer.data)
+        at = tuple(np.array([(0, 40, 60), (0, values.shape[1] - 9, values.shape[2] - 9)]).T)
+        world = apply_affine(world_matrix(layer), np.array(at).T)
+        if kind == "error":
+            wanted = error_of_fit(made).radius(world, 0.68)
+            assert np.allclose(values[at], wanted, rtol=0.05)
+            assert f"{picture.limits[kind][1]:.3g} µm" in box.scale.high.text()
+        if kind == "folds":
+            assert (made.transform.jacobian_determinant(world) > 0).all()
+            assert np.isnan(values[at]).all()
+        if kind == "grid":
+            assert 0.02 < np.nanmean(values) < 0.3
+    assert "Folding: none here" in box.note.text()
+    assert "µm of the moving image" in box.note.text()
+    # another slice: drawn again once it stands still
+    viewer.dims.set_point(0, viewer.dims.point[0] + 100.0)
+    qtbot.waitUntil(lambda: layers.shown is not picture, timeout=20_000)
+    assert layers.shown.plane.position_um != picture.plane.position_um
+    # a deleted layer is an answer; a box takes its layer out
+    viewer.layers.remove(layers.layer("grid"))
+    assert not box.boxes["grid"].isChecked()
+    for kind in ("folds", "error"):
+        box.boxes[kind].setChecked(False)
+    assert not any(is_map_layer(layer) for layer in viewer.layers)
+    assert not box.note.isVisibleTo(box)
 
 
 def check_channel_and_end(viewer: Any, box: Any, layer: Any, qtbot: Any) -> None:

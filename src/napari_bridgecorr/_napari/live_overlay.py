@@ -20,10 +20,17 @@ from ..io.decoded import kept
 from ..resampling.view import HeldLevel
 from .canvas_view import CanvasView
 from .frames import ImageTag, same_place, tag_of
-from .landmark_layers import SIDES
 from .layers import display_range
 from .newest_view import NewestView, ViewQuestion
-from .overlay_layer import Look, Mode, add_argument, put, shown_values, wear
+from .overlay_layer import (
+    Look,
+    Mode,
+    add_argument,
+    insert_below,
+    put,
+    shown_values,
+    wear,
+)
 from .overlay_question import Picture, Wanted, affordable_pixels, moved_landmarks, wanted
 from .views import are_upright, frame_view, show_images_upright, show_view
 
@@ -290,17 +297,13 @@ class LiveOverlay:
         viewer = self._session.viewer
         if viewer is None:
             return
-        active = viewer.layers.selection.active
         layer = Image(**add_argument(values, shown.plane, fixed, shown.frame, self._contrast()))
         self._dress(layer)
         self._layer = weakref.ref(layer)
         for other in self._session.result_layers():
             other.visible = False  # it would lie over, or under, the live one
         self._session.add_result(layer)
-        points = [i for side in SIDES if (i := self._session.point_layer(side)) is not None]
-        below = min((viewer.layers.index(i) for i in points), default=len(viewer.layers))
-        viewer.layers.insert(below, layer)
-        viewer.layers.selection.active = active
+        insert_below(self._session, layer)
         show_view(self._session, "both")
         for other in self._session.result_layers():
             other.visible = other is layer

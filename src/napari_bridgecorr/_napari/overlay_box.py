@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from ..errors import BridgecorrError
 from .live_overlay import LiveOverlay
+from .map_layers_box import MapLayersBox
 from .overlay_layer import Mode, tile_um
 from .panel_parts import button, muted
 
@@ -72,6 +73,8 @@ class OverlayBox(QFrame):
         self.note = muted()
         self.note.setObjectName("bridgecorr_overlay_note")
         column.addWidget(self.note)
+        self.map_layers = MapLayersBox(session, lifeline)
+        column.addWidget(self.map_layers)
         for signal in (session.images_changed, session.fit_changed, session.maps.changed):
             lifeline.connect(signal, self.refresh)
         lifeline.connect(self.overlay.changed, self.refresh)

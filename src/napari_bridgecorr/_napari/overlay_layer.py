@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from ..geometry.view import ShownPlane, checkerboard, curtain, round_length_um
 from .frames import METADATA_KEY, ViewTag, tag_of, um_per
+from .landmark_layers import SIDES
 
 if TYPE_CHECKING:
     from napari.layers import Layer
+
+    from .viewer_session import ViewerSession
 
 Mode = Literal["colours", "checkerboard", "curtain", "flicker"]
 
@@ -108,6 +111,22 @@ def put(layer: Image, values: NDArray[np.float32], plane: ShownPlane, fixed: Lay
         if not np.array_equal(layer.translate, translate):
             layer.translate = translate
     layer.refresh(thumbnail=False, highlight=False, extent=False)
+
+
+def insert_below(session: ViewerSession, layer: Image, *, lowest: bool = True) -> None:
+    """Add a layer under the landmarks, and under what shows the map where it is to be lowest."""
+    viewer = session.viewer
+    if viewer is None:
+        return
+    points = [session.point_layer(side) for side in SIDES]
+    above = [
+        number
+        for number, other in enumerate(viewer.layers)
+        if other in points or (lowest and isinstance(tag_of(other), ViewTag))
+    ]
+    active = viewer.layers.selection.active
+    viewer.layers.insert(min(above, default=len(viewer.layers)), layer)
+    viewer.layers.selection.active = active
 
 
 def wear(layer: Image, mode: Mode, fixed: Sequence[Layer]) -> None:
