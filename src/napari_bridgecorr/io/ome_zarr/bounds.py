@@ -14,6 +14,8 @@ from typing import Any, Protocol
 
 from .files import Unreadable
 
+Packed = bytes | memoryview
+
 # Codecs that only turn numbers into numbers. Others may run code that the file holds (pickle).
 COMPRESSORS = frozenset({"blosc", "zlib", "gzip", "zstd", "lz4", "bz2", "lzma", "pcodec", "zfpy"})
 _FILTERS = frozenset(
@@ -89,14 +91,14 @@ class _Unpacker(Protocol):
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
-def check_unpacked(codec: str, packed: bytes, most: int) -> None:
+def check_unpacked(codec: str, packed: Packed, most: int) -> None:
     """Raise Overflowing if `packed` would unpack to more than `most` bytes.
 
     Parameters
     ----------
     codec : str
         Its name in numcodecs or zarr; nothing is checked for those that cannot grow.
-    packed : bytes
+    packed : bytes or memoryview
     most : int
     """
     check = _CHECKS.get(codec.removeprefix("numcodecs."))
@@ -109,15 +111,15 @@ def _refuse(stated: int, most: int) -> None:
         raise Overflowing(f"it would unpack to {stated} bytes where at most {most} belong")
 
 
-def _blosc(packed: bytes, most: int) -> None:
+def _blosc(packed: Packed, most: int) -> None:
     _refuse(int.from_bytes(packed[4:8], "little"), most)
 
 
-def _lz4(packed: bytes, most: int) -> None:
+def _lz4(packed: Packed, most: int) -> None:
     _refuse(int.from_bytes(packed[:4], "little"), most)
 
 
-def _zstd(packed: bytes, most: int) -> None:
+def _zstd(packed: Packed, most: int) -> None:
     """Sum of what the blocks of every frame can hold (RFC 8878, section 3.1.1)."""
     at, total = 0, 0
     while at + 5 <= len(packed):
@@ -146,8 +148,8 @@ def _zstd(packed: bytes, most: int) -> None:
         at += 4 if descriptor & 4 else 0
 
 
-def _streamed(unpacker: Callable[[], _Unpacker]) -> Callable[[bytes, int], None]:
-    def check(packed: bytes, most: int) -> None:
+def _streamed(unpacker: Callable[[], _Unpacker]) -> Callable[[Packed, int], None]:
+    def check(packed: Packed, most: int) -> None:
         # no stream unpacks to more than 1032 (zlib) times itself; the others are rare
         if unpacker is _inflate and len(packed) * 1032 <= most:
             return
@@ -171,7 +173,7 @@ def _inflate() -> _Unpacker:
     return zlib.decompressobj(zlib.MAX_WBITS | 32)  # with zlib's or gzip's header
 
 
-_CHECKS: dict[str, Callable[[bytes, int], None]] = {
+_CHECKS: dict[str, Callable[[Packed, int], None]] = {
     "blosc": _blosc,
     "lz4": _lz4,
     "zstd": _zstd,

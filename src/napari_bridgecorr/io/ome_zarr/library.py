@@ -206,7 +206,7 @@ class _BoundedV2:
     def decode(self, packed: Any, out: Any = None) -> Any:
         """Unpack a chunk."""
         if self._name in COMPRESSORS:
-            check_unpacked(self._name, memoryview(packed).cast("B").tobytes(), self._most)
+            check_unpacked(self._name, memoryview(packed).cast("B"), self._most)
         return self._codec.decode(packed) if out is None else self._codec.decode(packed, out)
 
     def encode(self, plain: Any) -> Any:
@@ -237,7 +237,7 @@ class _BoundedV3(BytesBytesCodec):  # type: ignore[misc,unused-ignore]
         name = str(self.codec.to_dict().get("name", ""))
         for packed, _ in listed:
             if packed is not None:
-                check_unpacked(name, packed.to_bytes(), self.most)
+                check_unpacked(name, memoryview(packed.as_numpy_array()), self.most)
         return await self.codec.decode(listed)
 
     async def encode(self, chunks_and_specs: Iterable[tuple[Any, Any]]) -> Any:
