@@ -60,7 +60,9 @@ def test_found_near_a_slice_and_not_elsewhere() -> None:
 
 def test_a_chosen_plane_is_kept() -> None:
     truth = cut(BRAIN, 9.0, seed=2)
-    chosen = FindOptions(THICKNESS_UM, plane=truth.plane, fix_plane=True)
+    chosen = FindOptions(
+        THICKNESS_UM, plane=truth.plane, fix_plane=True, turn_step_degrees=0, flips=(False,)
+    )
     found = find_section(truth.section, BRAIN, chosen)
     assert abs(found.placement.plane.normal @ truth.plane.normal) == pytest.approx(1)
     np.testing.assert_allclose(
@@ -76,7 +78,12 @@ def test_noise_is_no_match() -> None:
     grid = Grid.from_spacing((1, 96, 96), (1.0, 20.0, 20.0))
     nothing = image(rng.normal(size=grid.shape).astype(np.float32), grid, "noise")
     options = FindOptions(
-        THICKNESS_UM, near_slice=8, reach_slices=1, turn_step_degrees=180, freedom="rigid"
+        THICKNESS_UM,
+        near_slice=8,
+        reach_slices=0,
+        turn_step_degrees=180,
+        flips=(False,),
+        freedom="rigid",
     )
     found = find_section(nothing, BRAIN, options)
     assert any("hardly anything" in w or "doubtful" in w for w in found.warnings)
