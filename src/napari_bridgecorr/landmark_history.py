@@ -150,6 +150,26 @@ class LayerChange:
 
 
 @dataclass(frozen=True, eq=False)
+class ValueChange:
+    """A setting that was another one.
+
+    Parameters
+    ----------
+    key : str
+        Which setting.
+    before, after : Any
+    """
+
+    key: str
+    before: Any
+    after: Any
+
+    def inverse(self) -> ValueChange:
+        """The change that undoes this one."""
+        return replace(self, before=self.after, after=self.before)
+
+
+@dataclass(frozen=True, eq=False)
 class Step:
     """What one undo takes back.
 
@@ -161,12 +181,14 @@ class Step:
     layers : tuple of LayerChange
     gesture : Hashable or None
         The drag that it belongs to: its events become one step.
+    values : tuple of ValueChange
     """
 
     name: str
     changes: tuple[Change, ...] = ()
     layers: tuple[LayerChange, ...] = ()
     gesture: Hashable | None = None
+    values: tuple[ValueChange, ...] = ()
 
     def inverse(self) -> Step:
         """The step that undoes this one."""
@@ -174,12 +196,13 @@ class Step:
             self,
             changes=tuple(c.inverse() for c in reversed(self.changes)),
             layers=tuple(c.inverse() for c in reversed(self.layers)),
+            values=tuple(c.inverse() for c in reversed(self.values)),
         )
 
     @property
     def weight(self) -> int:
         """How much memory it takes, in points."""
-        return len(self.changes) + sum(100 for _ in self.layers)
+        return len(self.changes) + len(self.values) + sum(100 for _ in self.layers)
 
 
 class LandmarkHistory:
@@ -212,7 +235,7 @@ class LandmarkHistory:
 
     def record(self, step: Step) -> None:
         """Remember a step that was done; what had been undone before it is gone."""
-        if not step.changes and not step.layers:
+        if not step.changes and not step.layers and not step.values:
             return
         self._undone.clear()
         merged = _merged(self._done[-1], step) if self._done else None
@@ -353,6 +376,8 @@ def _merged(last: Step, new: Step) -> Step | None:
         return Step(f"delete {len(layers)} layers of landmarks", (), layers, new.gesture)
     if last.layers or new.layers:
         return None
+    if last.values or new.values:
+        return _merged_values(last, new)
     if not all(c.is_move for c in (*last.changes, *new.changes)):
         return None
     # a point that is back where the drag began is in the first part only, and stays there
@@ -362,6 +387,14 @@ def _merged(last: Step, new: Step) -> Step | None:
         return None
     changes = tuple(replace(c, after=ends.get((c.layer, c.id), c.after)) for c in last.changes)
     return replace(last, changes=changes)
+
+
+def _merged_values(last: Step, new: Step) -> Step | None:
+    """A number that is being typed, or turned, is one step."""
+    if last.changes or new.changes or [v.key for v in last.values] != [v.key for v in new.values]:
+        return None
+    pairs = zip(last.values, new.values, strict=True)
+    return replace(new, values=tuple(replace(a, after=b.after) for a, b in pairs))
 
 
 def _placed(mark: Mark, marks: Marks, inverse_place: FloatArray) -> Mark:

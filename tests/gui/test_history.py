@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,13 @@ pytest.importorskip("napari")
 
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QFileDialog
 from test_register_panel import canvas_of, click, click_canvas, settled
 
 from napari_bridgecorr._napari.history_row import register_keys
 from napari_bridgecorr._napari.landmark_layers import raw_ids
 from napari_bridgecorr._napari.viewer_session import session_of
+from napari_bridgecorr.session import load_session, load_window
 
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 
@@ -32,7 +35,12 @@ def state(session: Any) -> dict:
 
 
 def test_clicks_and_drags_are_taken_back_by_keys(
-    viewer: Any, open_panel: Any, qtbot: Any, phantom_files: Any
+    viewer: Any,
+    open_panel: Any,
+    qtbot: Any,
+    phantom_files: Any,
+    tmp_path: Path,
+    monkeypatch: Any,
 ) -> None:
     for key in ("mri", "two_photon"):
         viewer.open(phantom_files.files[key], plugin="napari-bridgecorr")
@@ -80,6 +88,47 @@ def test_clicks_and_drags_are_taken_back_by_keys(
     for wanted in (seen[1], seen[2], seen[3], dragged):
         press(qtbot, viewer, redo=True)
         assert state(session) == wanted
+    views_with_names_are_come_back_to(viewer, panel)
+    a_session_without_a_fit_is_saved(viewer, panel, qtbot, tmp_path, monkeypatch)
+
+
+def views_with_names_are_come_back_to(viewer: Any, panel: Any) -> None:
+    names, camera = panel.landmarks.positions.names, viewer.scene.camera
+    seen = []
+    for name, zoom, depth in (("vein", 0.7, 300.0), ("fork", 0.4, 500.0)):
+        camera.zoom, camera.center = zoom, (0, 1000 * zoom, 400)
+        viewer.dims.set_point(0, depth)
+        names.lineEdit().selectAll()
+        QTest.keyClicks(names.lineEdit(), name)
+        click(panel.landmarks.positions.keep)
+        seen.append((camera.zoom, tuple(camera.center), tuple(viewer.dims.point)))
+    panel.landmarks.set_view("both")
+    QTest.keyClick(names, Qt.Key.Key_Up)
+    assert names.currentText() == "vein"
+    assert (camera.zoom, tuple(camera.center), tuple(viewer.dims.point)) == seen[0]
+    assert panel.landmarks.view == "fixed"
+
+
+def a_session_without_a_fit_is_saved(
+    viewer: Any, panel: Any, qtbot: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    session = session_of(viewer)
+    assert session.fit is None
+    path = tmp_path / "begun.json"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
+    click(panel.results.saves["session"])
+    qtbot.waitUntil(lambda: "Saved" in panel.message.text(), timeout=10_000)
+    other = str(tmp_path / "begun.session.json")
+    assert viewer.layers.save(other, plugin="napari-bridgecorr") == [other]
+    for place in (path, Path(other)):
+        record, window = load_session(place), load_window(place)
+        assert record.landmark_sets[0].to_set() == session.landmarks
+        assert [Path(image.path).name for image in record.images] == [
+            "mri.nii.gz",
+            "two_photon.czi",
+        ]
+        assert [p["name"] for p in window["panel"]["positions"]] == ["vein", "fork"]
+        assert window["names"] == [session.image(side).name for side in ("fixed", "moving")]
 
 
 def test_what_panels_and_plugins_do_is_taken_back_by_the_button(
@@ -142,6 +191,23 @@ def test_what_panels_and_plugins_do_is_taken_back_by_the_button(
         click(panel.landmarks.history.redo)
         settled(qtbot, viewer)
         assert state(session) == wanted
+    # how they are fitted is a step, too; a number that is turned is one
+    before = session.options
+    QTest.keyClick(panel.fit.model, Qt.Key.Key_Home)
+    assert session.history.undo_name == "fit by translation"
+    panel.fit.model.setCurrentIndex(panel.fit.model.findData("tps"))
+    panel.fit.auto.setChecked(False)
+    for _ in range(3):
+        QTest.keyClick(panel.fit.smoothing, Qt.Key.Key_Up)
+    assert session.options.smoothing == 3
+    click(undo)
+    assert session.options.smoothing == 0
+    for _ in range(2):
+        click(undo)
+    assert session.options == before
+    assert panel.fit.model.currentData() == before.model
+    click(panel.landmarks.history.redo)
+    assert session.options.model == panel.fit.model.currentData() == "translation"
 
 
 def test_the_keys_stand_among_naparis_shortcuts(qtbot: Any) -> None:

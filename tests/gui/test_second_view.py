@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,12 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget
 from test_placing import canvas_of
 
+from napari_bridgecorr._napari.error_colours import error_rgb
 from napari_bridgecorr._napari.landmark_layers import raw_ids
+from napari_bridgecorr._napari.landmark_paint import unpainted
 from napari_bridgecorr._napari.viewer_session import session_of
 
+COLOUR = [0x29 / 255, 0xD3 / 255, 1.0]
 LEFT = Qt.MouseButton.LeftButton
 UNITS = ("um", "um", "um")
 
@@ -120,14 +124,15 @@ def test_a_click_on_the_second_canvas_places_a_moving_point(two_views: Any, qtbo
     # what becomes of the layer is seen on the canvas
     layer.selected_data = {0, 6}
     layer.remove_selected()
-    qtbot.wait(60)
-    assert raw_ids(view.points) == raw_ids(layer) == [f"L{i:02d}" for i in range(2, 7)]
+    qtbot.waitUntil(lambda: raw_ids(view.points) == raw_ids(layer), timeout=20_000)
+    assert raw_ids(layer) == [f"L{i:02d}" for i in range(2, 7)]
     # and the other way round
     view.points.selected_data = {1}
     assert set(layer.selected_data) == {1}
     view.points.remove_selected()
-    qtbot.wait(60)
-    assert raw_ids(view.points) == raw_ids(layer) == ["L02", "L04", "L05", "L06"]
+    qtbot.waitUntil(lambda: raw_ids(view.points) == raw_ids(layer), timeout=20_000)
+    assert raw_ids(layer) == ["L02", "L04", "L05", "L06"]
+    colours_tell_depth_and_error(two_views, qtbot)
     # layers renamed, moved, taken away
     viewer.layers["stack"].name = "renamed"
     viewer.layers.move(0, 3)
@@ -139,6 +144,48 @@ def test_a_click_on_the_second_canvas_places_a_moving_point(two_views: Any, qtbo
     viewer.layers.remove(layer)
     assert not view.model.layers
     assert view.empty.isVisible()
+
+
+def colours_tell_depth_and_error(two_views: Any, qtbot: Any) -> None:
+    """In the same window: fainter off the plane, on each canvas by its own; and by error."""
+    viewer, panel, session, _before = two_views
+    view = session.canvases.second
+    fixed, moving = (session.point_layer(side) for side in ("fixed", "moving"))
+    own = moving.border_color.copy()
+    view.model.dims.set_point(0, view.points.data[2, 0] * view.points.scale[0])
+    viewer.dims.set_point(0, fixed.data[1, 0] * fixed.scale[0])
+    for layer, canvas in ((fixed, viewer), (view.points, view.model)):
+        depths = layer.data[:, 0] * layer.scale[0]
+        off = np.abs(depths - canvas.dims.point[0]) / canvas.dims.margin_left[0]
+        assert np.allclose(layer.border_color[:, 3], 1 - 0.6 * np.clip(off, 0, 1), atol=1e-3)
+        assert 0.39 < layer.border_color[:, 3].min() < 0.7 < layer.border_color[:, 3].max()
+    assert np.array_equal(moving.border_color, own)  # the layer itself is not on that canvas
+    assert np.array_equal(unpainted(view.points, "border_color"), own)
+    # by error, as in the table; the fit is asked to leave some
+    session.set_options(replace(session.options, model="rigid"))
+    qtbot.waitUntil(lambda: session.fit.options.model == "rigid", timeout=10_000)
+    undo, colours = session.history.undo_name, panel.landmarks.list.colours
+    colours.choice.setCurrentIndex(colours.choice.findData("left_out"))
+    errors = dict(
+        zip(
+            session.fit.diagnostics.ids,
+            session.fit.diagnostics.leave_one_out_lengths_um,
+            strict=True,
+        )
+    )
+    usual = session.fit.diagnostics.loo_median_um
+    assert colours.legend.isVisible()
+    assert colours.legend.words == [f"{k * usual:.3g} µm" for k in (0.4, 1.2, 3.0)]
+    for layer in (fixed, view.points):
+        wanted = error_rgb([errors.get(i, np.nan) for i in raw_ids(layer)], usual) / 255
+        assert np.allclose(layer.border_color[:, :3], wanted, atol=1e-3)
+        assert np.allclose(layer.face_color[:, :3], wanted, atol=1e-3)
+    assert len(np.unique(fixed.border_color[:, :3], axis=0)) > 2
+    qtbot.wait(60)
+    assert session.history.undo_name == undo  # painting is no change
+    assert np.array_equal(view.points.data, moving.data)
+    colours.choice.setCurrentIndex(0)
+    assert np.allclose(fixed.border_color[:, :3], COLOUR, atol=1e-2)
 
 
 def test_linked_views_look_at_the_same_place(two_views: Any, qtbot: Any) -> None:

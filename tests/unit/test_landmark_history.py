@@ -12,6 +12,7 @@ from napari_bridgecorr.landmark_history import (
     LayerChange,
     Marks,
     Step,
+    ValueChange,
     applied,
     changes_between,
     name_of,
@@ -150,3 +151,16 @@ def test_the_oldest_steps_are_forgotten_and_a_new_one_ends_redo() -> None:
     history.record(Step("delete", layers=(LayerChange(0, "fixed", "points", "all", None),)))
     assert not history.redo_name
     assert history.undo_name == "delete"
+
+
+def test_settings_are_steps_and_a_number_that_is_turned_is_one() -> None:
+    history = LandmarkHistory()
+    for before, after in ((0, 1), (1, 2), (2, 3)):
+        value = ValueChange("smoothing", before, after)
+        history.record(Step("change the smoothing", values=(value,), gesture=("turn", 1)))
+    history.record(Step("fit by affine", values=(ValueChange("model", "tps", "affine"),)))
+    assert len(history) == 2
+    assert [(v.before, v.after) for v in history.undo().values] == [("affine", "tps")]
+    last = history.undo()
+    assert [(v.before, v.after) for v in last.values] == [(3, 0)]
+    assert [(v.before, v.after) for v in history.redo().values] == [(0, 3)]

@@ -59,7 +59,7 @@ class Autosave:
     ) -> None:
         self._session = weakref.ref(session)
         self._panel_state = panel_state
-        self._recorder = _Recorder()
+        self._recorder = Recorder()
         self._written: tuple[dict[str, Any], LandmarkSet] | None = None
         self._path: Path | None = None
         self._has_begun = False
@@ -157,7 +157,7 @@ class Autosave:
             autosave_files.let_go(self._path)
 
 
-class _Recorder:
+class Recorder:
     """Makes the part that `bridgecorr run` repeats; remembers what it knows of the files."""
 
     def __init__(self) -> None:

@@ -77,7 +77,7 @@ def register_keys() -> None:
         ViewerKey(
             UNDO,
             "Undo",
-            "Take back the last change of landmarks",
+            "Take back the last change of landmarks, or of how they are fitted",
             "Undo the last change of landmarks (bridgecorr)",
             "Ctrl+Z",
             undo,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
+from .colour_row import ColourRow
 from .exchange_row import ExchangeRow
 from .landmark_edits import remove, set_values
 from .landmark_rows import FILTERS
@@ -37,6 +38,8 @@ class LandmarkList(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         column.addLayout(self._filter_row())
+        self.colours = ColourRow(session, lifeline)
+        column.addWidget(self.colours)
         self.table = LandmarkTable()
         self.table.landmark_chosen.connect(self.landmark_chosen)
         self.table.enabled_changed.connect(session.set_enabled)

@@ -11,6 +11,7 @@ from qtpy.QtGui import QColor
 
 from ..fitting import Fit, Judgement
 from ..landmarks import Landmark, LandmarkSet
+from .error_colours import error_rgb
 
 COLUMNS = ("ID", "Name", "Residual\nµm", "Left out\nµm", "Predicted\nµm")
 TIPS = (
@@ -33,10 +34,6 @@ FILTERS = (
     ("check", "Only check pairs ◇"),
     ("suggested", "Only suggested ✦"),
 )
-# multiples of the median leave-one-out error that are fully blue, yellow, orange: told apart by
-# people of every kind of colour vision, and black is readable on each
-_STOPS = (0.4, 1.2, 3.0)
-_COLOURS = ((120, 190, 235), (245, 230, 110), (232, 125, 50))
 _MUTED = QColor(140, 140, 146)
 _AMBER = QColor(201, 133, 18)
 _DARK = QColor(20, 20, 22)
@@ -114,8 +111,7 @@ def error_colour(error_um: float, typical_um: float) -> QColor | None:
     """Blue to orange, by how many times the median error it is; None where there is none."""
     if not (np.isfinite(error_um) and np.isfinite(typical_um) and typical_um > 0):
         return None
-    ratio = error_um / typical_um
-    return QColor(*(int(np.interp(ratio, _STOPS, [c[i] for c in _COLOURS])) for i in range(3)))
+    return QColor(*(int(v) for v in error_rgb(error_um, typical_um)[0]))
 
 
 class LandmarkRows(QAbstractTableModel):

@@ -10,7 +10,6 @@ from napari.layers import Points
 from qtpy.QtWidgets import (
     QButtonGroup,
     QCheckBox,
-    QDoubleSpinBox,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -20,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from ..errors import BridgecorrError
 from ..landmarks import Landmark, Point, Side
+from .depth_row import DepthRow
 from .fit_extras import MoreButton
 from .frames import LandmarkTag, frame_of, tag_of
 from .history_row import HistoryRow
@@ -34,7 +34,8 @@ from .landmark_layers import (
 )
 from .landmark_list import LandmarkList
 from .layers import image_of_layer
-from .panel_parts import LayerChooser, Step, button, muted
+from .named_views import NamedViews
+from .panel_parts import LayerChooser, Step, button
 from .placing import Placing
 from .refine_landmarks import RefineLandmarks
 from .suggestions import Suggestions
@@ -44,7 +45,6 @@ from .views import (
     are_upright,
     frame_view,
     look_at,
-    show_depth,
     show_images_upright,
     show_view,
 )
@@ -61,7 +61,6 @@ _VIEWS: tuple[tuple[View, str, str], ...] = (
     ("moving", "Moving", "Show the moving image alone"),
     ("both", "Overlay", "Show the fixed image with what is registered to it"),
 )
-_DEPTH_VOXELS = 2.0
 
 
 class LandmarksStep(Step):
@@ -191,18 +190,11 @@ class LandmarksStep(Step):
         self.body.addWidget(self.follow)
         self.two_views = TwoViewsButton(self._session)
         self.body.addWidget(self.two_views)
-        line = QHBoxLayout()
-        line.setSpacing(6)
-        line.addWidget(muted("Show landmarks within ±"), 1)
-        self.depth = QDoubleSpinBox()
-        self.depth.setObjectName("bridgecorr_depth")
-        self.depth.setRange(0.001, 1e7)
-        self.depth.setDecimals(0)
-        self.depth.setSuffix(" µm")
-        self.depth.setToolTip("of the plane shown; a mark shrinks with its distance from the plane")
-        self.depth.valueChanged.connect(self._on_depth)
-        line.addWidget(self.depth)
-        self.body.addLayout(line)
+        self.depths = DepthRow(self._session)
+        self.depth = self.depths.spin
+        self.body.addWidget(self.depths)
+        self.positions = NamedViews(self._session, self)
+        self.body.addWidget(self.positions)
 
     # -- showing ---------------------------------------------------------------------------------
 
@@ -224,11 +216,11 @@ class LandmarksStep(Step):
         self.place.setEnabled(has_points)
         self.move_points.setEnabled(has_points)
         if self._session.viewer is not None and self._depth_for:
-            self._on_depth(self.depth.value())
+            self.depths.show_depth()
         if chosen != self._depth_for:
             self._depth_for = chosen
             self._step_by_planes()
-            self._suggest_depth()
+            self.depths.suggest()
 
     def shown_state(self) -> dict[str, Any]:
         """What is shown, as plain values."""
@@ -236,6 +228,8 @@ class LandmarksStep(Step):
             "view": self.view,
             "place": self.place.isChecked(),
             "move": self.move_points.isChecked(),
+            "positions": self.positions.positions(),
+            "colours": self.list.colours.paint.measure,
             "follow": self.follow.isChecked(),
             "depth_um": self.depth.value(),
             "suggestions": self.suggestions.shown_state(),
@@ -245,6 +239,8 @@ class LandmarksStep(Step):
         """Show what :meth:`shown_state` told."""
         self.follow.setChecked(state.get("follow", True))
         self.suggestions.show_state(state.get("suggestions", {}))
+        self.positions.show_positions(state.get("positions", ()))
+        self.list.colours.choose(state.get("colours", "side"))
         if state.get("depth_um"):
             self.depth.setValue(state["depth_um"])
         if state.get("view") in self.view_buttons:
@@ -414,7 +410,7 @@ class LandmarksStep(Step):
         if two == self.view_buttons["moving"].isEnabled():  # it has just opened or closed
             self.view_buttons["moving"].setEnabled(not two)
             self.set_view("fixed" if two else "both")
-        self._on_depth(self.depth.value())
+        self.depths.show_depth()
         self._set_modes()
 
     def _step_by_planes(self) -> None:
@@ -427,21 +423,3 @@ class LandmarksStep(Step):
                 set_scale(points, image_of_layer(layer).grid.voxel_size_um[0])
             except BridgecorrError:
                 continue  # step 1 says what is wrong with the layer
-
-    def _suggest_depth(self) -> None:
-        """Two voxels of the coarser image: what a person takes for the same place."""
-        try:
-            images = [self._session.image(side) for side in SIDES]
-        except BridgecorrError:
-            return  # step 1 says what is wrong with the layer
-        sizes = [max(i.grid.voxel_size_um) for i in images if i is not None]
-        if sizes:
-            self.depth.setDecimals(0 if max(sizes) >= 1 else 3)
-            self.depth.setSingleStep(max(sizes))
-            self.depth.setValue(_DEPTH_VOXELS * max(sizes))
-            self._on_depth(self.depth.value())
-
-    def _on_depth(self, value: float) -> None:
-        for canvas in {id(c): c for c in map(self._session.canvas_of, SIDES)}.values():
-            if canvas is not None:
-                show_depth(canvas, value)

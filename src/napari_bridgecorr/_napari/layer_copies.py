@@ -16,6 +16,7 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QTimer
 
 from .landmark_layers import raw_ids
+from .landmark_paint import COLOUR_LOOKS, paint_again, unpainted
 
 if TYPE_CHECKING:
     from napari.utils.events import Event
@@ -130,7 +131,9 @@ class PointsCopy(LayerCopy):
         own, layer = self.copy, self.layer
         with self._busy():
             other_points = not np.array_equal(own.data, layer.data)
-            other_looks = [n for n in _PER_POINT if not _same(getattr(own, n), getattr(layer, n))]
+            other_looks = [
+                n for n in _PER_POINT if not _same(unpainted(own, n), unpainted(layer, n))
+            ]
             other_table = not own.features.equals(layer.features)
             if other_points or other_looks or other_table:
                 # what stands selected would be changed together with the next point's looks
@@ -142,8 +145,8 @@ class PointsCopy(LayerCopy):
                 own.feature_defaults = layer.feature_defaults
             # once more: napari gives and takes looks with the points, from the end
             for name in _PER_POINT:
-                if not _same(getattr(own, name), getattr(layer, name)):
-                    setattr(own, name, np.array(getattr(layer, name)))
+                if not _same(unpainted(own, name), unpainted(layer, name)):
+                    setattr(own, name, unpainted(layer, name))
             if not own.selected_data:
                 for name in _NEXT_POINT:
                     value = getattr(layer, name)
@@ -154,6 +157,8 @@ class PointsCopy(LayerCopy):
                 own.selected_data = set(layer.selected_data)
             if other_table or other_looks:
                 own.refresh()
+        if other_points or other_looks:
+            paint_again(own)
 
     def _layer_emitters(self) -> Iterator[Any]:
         names = ("data", "features", "feature_defaults", "symbol", "size", "border_width")
@@ -232,6 +237,7 @@ def _copied(layer: Layer) -> Layer:
     state["visible"] = True
     if isinstance(layer, Points):
         data = np.array(data)
+        state.update({name: unpainted(layer, name) for name in COLOUR_LOOKS})
     elif state.get("multiscale"):
         data = list(data)
     return Layer.create(data, state, kind)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,14 +23,18 @@ from ..landmark_history import (
     LayerChange,
     Marks,
     Step,
+    ValueChange,
     applied,
     changes_between,
     name_of,
 )
 from .frames import world_matrix
 from .landmark_layers import DEFAULTS, SIDES, raw_ids, set_table, world_points
+from .landmark_paint import COLOUR_LOOKS, unpainted
+from .summary import MODEL_NAMES
 
 if TYPE_CHECKING:
+    from ..fitting import FitOptions
     from ..landmarks import Side
     from .viewer_session import ViewerSession
 
@@ -128,6 +133,16 @@ class LayerHistory:
         name = f"delete the layer {layer.name}"
         self._record(Step(name, (), (gone,), ("removal", self._removal)))
 
+    def note_options(self, before: FitOptions, after: FitOptions) -> None:
+        """Other options of the fit were chosen: they can be taken back."""
+        session = self._session()
+        if session is None or self._is_replaying:
+            return
+        session.read_now()  # what was done before is a step of its own
+        name, is_turned = _options_in_words(before, after)
+        gesture = (name, self._gesture) if is_turned else None
+        self._record(Step(name, gesture=gesture, values=(ValueChange("options", before, after),)))
+
     # -- inside ----------------------------------------------------------------------------------
 
     def _record(self, step: Step) -> None:
@@ -158,7 +173,7 @@ class LayerHistory:
             # a column that is not there yet says what its default says
             {name: [value] * len(layer.data) for name, value in DEFAULTS.items()}
             | {str(name): list(layer.features[name]) for name in layer.features},
-            {name: np.array(getattr(layer, name)) for name in _LOOKS},
+            {name: unpainted(layer, name) for name in _LOOKS},
         )
 
     def _replay(self, *, is_undo: bool) -> str:
@@ -176,6 +191,8 @@ class LayerHistory:
                 self._bring_back(session, change) if change.after else self._take_out(change)
             for key in dict.fromkeys(c.layer for c in step.changes):
                 self._write(key, [c for c in step.changes if c.layer == key])
+            for value in step.values:
+                session.set_options(value.after)
         finally:
             self._is_replaying = False
         session.read_now()
@@ -221,11 +238,24 @@ class LayerHistory:
         self._marks[change.layer] = self._read_marks(layer, change.side)
 
 
+def _options_in_words(before: FitOptions, after: FitOptions) -> tuple[str, bool]:
+    """What was chosen, and whether it is a number, which changes at every turn."""
+    other = [f.name for f in fields(before) if getattr(before, f.name) != getattr(after, f.name)]
+    if "model" in other:
+        return f"fit by {MODEL_NAMES.get(after.model, after.model).lower()}", False
+    if other == ["smoothing"]:
+        return "change the smoothing", not isinstance(after.smoothing, str)
+    if other == ["dimensions"]:
+        return f"fit in {after.dimensions}-D", False
+    return "change the fit's options", "fixed_sigma_um" in other or "moving_sigma_um" in other
+
+
 def _document(layer: Points, index: int) -> tuple[NDArray[Any], dict[str, Any], int]:
     """All that is needed to make the layer again, and where in the list it stood."""
     data, arguments, _ = layer.as_layer_data_tuple()
     kept = {name: value for name, value in arguments.items() if name not in _NOT_KEPT}
     kept["features"] = layer.features.copy()
+    kept.update({name: unpainted(layer, name) for name in COLOUR_LOOKS})
     return np.array(data), kept, index
 
 
@@ -237,7 +267,7 @@ def _show(layer: Points, marks: Marks) -> None:
     if is_another_list or not np.array_equal(marks.rows, layer.data):
         layer.data = marks.rows
     for name in _LOOKS:
-        current = np.array(getattr(layer, name))
+        current = unpainted(layer, name)
         wanted = [
             current[row] if value is None else value for row, value in enumerate(marks.look[name])
         ]

@@ -15,7 +15,9 @@ from ..fitting import Fit
 from ..image import SpatialImage
 from ..io.landmark_files import write_landmarks
 from ..io.registry import open_image
+from ..session import save_session as write_session
 from . import outputs
+from .autosave import Recorder
 from .frames import frame_of
 from .image_maps import AlignOptions, ImageMap
 from .jobs import Job, LatestAnswer
@@ -132,7 +134,7 @@ class ResultsStep(Step):
         for key in ("table", "report"):
             self.saves[key].setEnabled(is_idle and has_images and has_fit and not is_section)
         unrepeatable = image_map is not None and image_map.repeat is None
-        self.saves["session"].setEnabled(is_idle and has_images and has_fit and not unrepeatable)
+        self.saves["session"].setEnabled(is_idle and has_images and not unrepeatable)
         self._say_why(is_idle, has_images, has_fit, unrepeatable, is_section)
         self.saves["transform"].setEnabled(has_fit)
         self.saves["landmarks"].setEnabled(len(self._session.landmarks) > 0)
@@ -163,6 +165,8 @@ class ResultsStep(Step):
                 why = "" if has_map else lacking
             elif key in ("table", "report") and not lacking and is_section:
                 why = "Not for a section placed in a volume: warp it, or save the transform"
+            elif key == "session" and is_idle and has_images and not has_map:
+                why = f"{tip}. There is no fit yet: images, landmarks and views are kept"
             elif key == "session" and not lacking and unrepeatable:
                 why = (
                     "A session cannot repeat this map (it was stopped, or used masks, times or "
@@ -270,20 +274,27 @@ class ResultsStep(Step):
             self._start(partial(outputs.save_report, pair, path), self._tell_saved)
 
     def save_session(self) -> None:
-        """Ask where, and write what repeats this registration."""
-        pair = self._pair()
-        if pair is None:
-            return
+        """Ask where, and write what opens this window again and, with a fit, repeats it."""
         try:
-            outputs.require_file(pair.fixed, "fixed")
-            outputs.require_file(pair.moving, "moving")
-        except SessionError as error:
+            images = [self._session.image(side) for side in SIDES]
+            for image, side in zip(images, SIDES, strict=True):
+                if image is None:
+                    raise SessionError("choose both images in step 1 first")
+                outputs.require_file(image, side)
+        except BridgecorrError as error:
             self._session.told.emit(str(error), True)
             return
+        self._session.read_now()
+        has_map = self._session.image_map() or self._session.current_fit()
+        pair = self._pair() if has_map else None
         path = self._ask_path("Save session", "session.json", "Session (*.json)")
         if path is not None:
-            window = self.window_document()
-            work = partial(_session_file, pair, self._session.options, path, window)
+            window, options = self.window_document(), self._session.options
+            if pair is not None:
+                work = partial(_session_file, pair, options, path, window)
+            else:
+                landmarks = self._session.landmarks
+                work = partial(_begun_session_file, images, landmarks, options, path, window)
             self._start(work, self._tell_saved)
 
     def save_landmarks(self) -> None:
@@ -383,6 +394,21 @@ def _session_file(
     return outputs.save_session_file(
         pair.fixed, pair.moving, pair.landmarks, options, path, repeat, window
     )
+
+
+def _begun_session_file(
+    images: list[SpatialImage | None],
+    landmarks: LandmarkSet,
+    options: FitOptions,
+    path: Path,
+    window: dict[str, Any],
+    progress: Progress,
+) -> Path:
+    """A session that is not far enough to be fitted: the window opens it again."""
+    progress.begin("saving the session", 0)
+    stem = path.name.removesuffix(".json")
+    write_session(Recorder().session(images, landmarks, options, stem), path, window=window)
+    return path
 
 
 def _landmark_file(landmarks: LandmarkSet, path: Path, progress: Progress) -> Path:

@@ -261,12 +261,9 @@ class ViewerSession:
 
     def unknown_units(self) -> tuple[float, float]:
         """What a Points layer without units counts in: the unit of the image that it marks."""
-        factors = [1.0, 1.0]
-        for number, side in enumerate(SIDES):
-            layer = self.image_layer(side)
-            if layer is not None:
-                factors[number] = um_per(str(layer.units[-1]))
-        return factors[0], factors[1]
+        layers = [self.image_layer(side) for side in SIDES]
+        fixed, moving = (1.0 if i is None else um_per(str(i.units[-1])) for i in layers)
+        return fixed, moving
 
     # -- the fit ---------------------------------------------------------------------------------
 
@@ -275,10 +272,12 @@ class ViewerSession:
         """What to fit."""
         return self._options
 
-    def set_options(self, options: FitOptions) -> None:
-        """Choose what to fit."""
+    def set_options(self, options: FitOptions, *, is_step: bool = True) -> None:
+        """Choose what to fit, as a step that can be undone or not."""
         if options != self._options:
-            self._options = options
+            before, self._options = self._options, options
+            if is_step:
+                self.history.note_options(before, options)
             self.options_changed.emit()
             self._fits.ask(self._landmarks, options)
 

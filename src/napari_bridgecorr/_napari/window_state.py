@@ -21,6 +21,7 @@ from ..image import SpatialImage
 from ..io.registry import open_image
 from .frames import METADATA_KEY, ImageTag, LandmarkTag, is_drawn_by_panel, tag_of
 from .landmark_layers import SIDES, point_arguments, raw_ids
+from .landmark_paint import unpainted
 from .layers import MEMORY_FORMAT, image_to_layers
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def _point_document(layer: Points) -> Document:
             str(n): {"type": str(table[n].dtype), "values": [_plain(v) for v in table[n]]}
             for n in table
         },
-        "points": {n: _plain(getattr(layer, n)) for n in _POINT_LOOK},
+        "points": {n: _plain(unpainted(layer, n)) for n in _POINT_LOOK},
         "current_size": float(layer.current_size),
     }
 
@@ -261,7 +262,8 @@ def show_document(
             viewer.layers.append(layer)
         _show_look(layer, saved["look"])
     session.images_changed.emit()
-    session.set_options(TypeAdapter(FitOptions).validate_python(document["options"]))
+    options = TypeAdapter(FitOptions).validate_python(document["options"])
+    session.set_options(options, is_step=False)
     session.read_now()
     return missing
 

@@ -1,4 +1,4 @@
-"""napari's writer hooks: landmarks for this program and 3D Slicer, images with their place."""
+"""napari's writer hooks: landmarks, images with their place, and a window's session."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from napari.layers import Layer, Points
+from napari.viewer import current_viewer
 
 from ..errors import WriteError
 from ..io.landmark_files import LandmarkOutput, write_landmark_file
+from ..session import save_session
 from ..workflow.images import convert
+from .autosave import Recorder
 from .frames import METADATA_KEY, ImageTag
 from .landmark_layers import SIDES, points_to_landmarks, side_of
 from .layers import LayerData, image_of_layer
+from .outputs import require_file
+from .register_panel import RegisterPanel
+from .viewer_session import session_of
 
 
 def write_landmark_layers(path: str, layers: list[LayerData]) -> list[str]:
@@ -72,6 +78,38 @@ def write_image_layers(path: str, layers: list[LayerData]) -> list[str]:
     ):
         image = image.part(sorted(layer.metadata[METADATA_KEY].channel for layer in shown))
     convert(image, place)
+    return [path]
+
+
+def write_session(path: str, layers: list[LayerData]) -> list[str]:  # noqa: ARG001 - napari's
+    """Write the window's session: it opens again as it is, with a fit or not yet.
+
+    Raises
+    ------
+    WriteError
+        If there is no window with a Register panel, or an image is in no file.
+    """
+    place = Path(path)
+    viewer = current_viewer()
+    if viewer is None:
+        raise WriteError(place, "there is no window to save", "save it from napari's window")
+    docked = viewer.window.dock_widgets.values()
+    panels = [w for w in docked if isinstance(w, RegisterPanel) and not w.is_closed]
+    if not panels:
+        raise WriteError(
+            place,
+            "which images and landmarks belong together is not known",
+            "open Plugins > napari-bridgecorr > Register first",
+        )
+    session = session_of(viewer)
+    session.read_now()
+    images = [session.image(side) for side in SIDES]
+    for image, side in zip(images, SIDES, strict=True):
+        if image is not None:
+            require_file(image, side)
+    stem = place.name.removesuffix(".json").removesuffix(".session")
+    record = Recorder().session(images, session.landmarks, session.options, stem)
+    save_session(record, place, window=panels[0].continuing.autosave.document())
     return [path]
 
 
