@@ -10,16 +10,17 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 # for the tests of the graphics card's code: the small build without CUDA
 TORCH := torch==2.13.0+cpu
 
+CODE := src tests benchmarks examples tools
+LINT := $(BIN)/ruff check $(CODE) && $(BIN)/ruff format --check $(CODE) && $(BIN)/mypy && $(BIN)/lint-imports
+
 .PHONY: demo test bench fuzz sample_data clean
 
 demo: $(VENV)/.core
 	$(BIN)/bridgecorr demo bridgecorr-demo
 
+# the demo compiles the inner loops for all parts of the tests
 test: $(VENV)/.test
-	$(BIN)/ruff check src tests benchmarks examples tools
-	$(BIN)/ruff format --check src tests benchmarks examples tools
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	tools/side_by_side "$(LINT)" "$(BIN)/bridgecorr demo $(VENV)/demo"
 	$(ONE_THREAD) tools/with_display tools/side_by_side \
 		"$(BIN)/python -m pytest tests/unit" \
 		"$(BIN)/python -m pytest tests/gui" \

@@ -1,6 +1,6 @@
 """Fuzzing: how many inputs a run tries.
 
-A plain test run tries a hundred or so per format; ``BRIDGECORR_FUZZ=3000`` tries that many per format
+A plain test run tries a hundred or so per format; ``BRIDGECORR_FUZZ=3000`` tries that many
 (``make fuzz``).
 """
 

@@ -111,7 +111,8 @@ def test_the_overlay_follows_view_drag_mode_and_channel(registered: Any, qtbot: 
         if k == 1:
             assert session.landmarks is landmarks  # nothing but the map follows a moving hand
     qtbot.waitUntil(lambda: overlay.shown is not held, timeout=20_000)
-    assert overlay.shown.transform is not session.fit.transform
+    # unless the hand rested so long meanwhile that everything was told
+    assert told or overlay.shown.transform is not session.fit.transform
     assert overlay.shown.values.shape == held.values.shape
     assert np.nanmax(np.abs(overlay.shown.values - held.values)) > 0
     qtbot.waitUntil(lambda: bool(told), timeout=20_000)  # it rests: everything is told
