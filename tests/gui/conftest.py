@@ -66,8 +66,9 @@ def phantom_files(tmp_path_factory: pytest.TempPathFactory) -> WrittenPhantom:
 def kept_sessions(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """Windows keep their sessions here, not among the user's."""
+    """Windows keep their sessions here, not among the user's; the tour was taken."""
     state = tmp_path_factory.mktemp("state")
+    (state / "tour_seen").touch()
     monkeypatch.setenv("BRIDGECORR_STATE", str(state))
     return state / "sessions"
 

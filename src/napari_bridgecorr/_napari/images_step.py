@@ -9,6 +9,7 @@ from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QPushButton
 
 from ..errors import BridgecorrError
+from .first_steps import FirstSteps
 from .frames import ImageTag, is_upright, tag_of
 from .landmark_layers import COLOURS, SIDES
 from .layers import set_voxel_size
@@ -64,6 +65,8 @@ class ImagesStep(Step):
         self.swap.clicked.connect(self._on_swap)
         grid.addWidget(self.swap, 0, 2, 4, 1)
         self.body.addLayout(grid)
+        self.first_steps = FirstSteps(session, lifeline)
+        self.body.addWidget(self.first_steps)
         self.upright = QCheckBox("Show upright")
         self.upright.setObjectName("bridgecorr_upright")
         self.upright.setToolTip(

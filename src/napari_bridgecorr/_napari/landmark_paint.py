@@ -16,9 +16,11 @@ import numpy as np
 from napari.layers import Points
 from numpy.typing import NDArray
 from psygnal import Signal
+from qtpy.compat import isalive
 
 from .error_colours import error_rgb
 from .frames import LandmarkTag, shown_matrix, spatial_points, tag_of, um_per
+from .keyboard import native_of
 from .landmark_layers import SIDES, raw_ids
 from .landmark_rows import rows_of
 
@@ -191,11 +193,15 @@ class LandmarkPaint:
     def _end(self) -> None:
         self._deafen()
         viewer = self._session.viewer
-        for layer in list(viewer.layers) if viewer is not None else ():
+        if viewer is None:
+            return
+        native = native_of(viewer)
+        for layer in viewer.layers:
             if isinstance(layer, Points) and layer in _painted:
                 own = {name: unpainted(layer, name) for name in COLOUR_LOOKS}
                 _painted.pop(layer)
-                _set_colours(layer, own)
+                # of a window that is being closed the canvas may be gone: nothing is drawn there
+                _set_colours(layer, own, is_drawn_anyway=native is None or not isalive(native))
 
 
 def _strength(layer: Points, canvas: ViewerModel, unit: float) -> FloatArray:

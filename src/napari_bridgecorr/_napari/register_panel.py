@@ -18,6 +18,7 @@ from .lifeline import Lifeline
 from .overlay_box import OverlayBox
 from .panel_parts import Message
 from .results_step import ResultsStep
+from .tour import Tour, tour_button
 from .viewer_session import session_of
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class RegisterPanel(QWidget):
         column.addWidget(self.overlay)
         column.addWidget(self.image_maps)
         column.addWidget(self.results)
+        self.tour = Tour(session, lifeline, self)
+        column.addWidget(tour_button(self.tour))
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
@@ -69,6 +72,7 @@ class RegisterPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(self.continuing)
+        layout.addWidget(self.tour)
         layout.addWidget(scroll, 1)
         # below the scrolled part, where it is seen whatever is scrolled away
         layout.addWidget(self.message)
