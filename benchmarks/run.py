@@ -1,4 +1,4 @@
-"""Run the benchmarks named on the command line, or all but `memory`."""
+"""Run the benchmarks named on the command line, or all but `memory` and `workbench`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import platform
 import sys
 from pathlib import Path
 
-NAMES = ("spline", "fit", "warp", "resample", "table", "readers", "memory")
+NAMES = ("spline", "fit", "warp", "resample", "table", "readers", "memory", "workbench")
+BY_NAME_ONLY = ("memory", "workbench")
 
 
 def main(names: list[str]) -> None:
@@ -18,9 +19,9 @@ def main(names: list[str]) -> None:
         sys.exit(f"no benchmark {sorted(unknown)}; there are {', '.join(NAMES)}")
     sys.path.insert(0, str(Path(__file__).parent))
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
-    for name in names or NAMES[:-1]:
+    for name in names or [n for n in NAMES if n not in BY_NAME_ONLY]:
         print(f"\n{name}")
-        module = name if name in ("fit", "readers", "resample") else f"bench_{name}"
+        module = name if name in ("fit", "readers", "resample", "workbench") else f"bench_{name}"
         importlib.import_module(module).main()
 
 
