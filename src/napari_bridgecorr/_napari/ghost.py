@@ -66,8 +66,8 @@ class Ghost:
         viewer, points = self._session.canvas_of(side), self._session.point_layer(side)
         if viewer is None or points is None or points.ndim != 3:
             return
-        if self.side != side or (self._canvas is not None and self._canvas() is not viewer):
-            self.hide()
+        if not self._is_kept_for(side, viewer, points):
+            self.remove()
         self._shown = side, place
         layer = None if self._layer is None else self._layer()
         canvas = self._session.canvas_of(side) or viewer
@@ -104,9 +104,24 @@ class Ghost:
         layer.data = data
         layer.size = size
         layer.symbol = symbols
+        layer.visible = True
 
     def hide(self) -> None:
-        """Take the ghost away."""
+        """Take the ghost away; in a second view its layer is only hidden.
+
+        A layer that is added or taken out makes a canvas slice all of its layers again, which is
+        felt with every click. Napari's own list of layers shows no such remains.
+        """
+        layer = None if self._layer is None else self._layer()
+        canvas = None if self._canvas is None else self._canvas()
+        if canvas is None or layer is None or canvas is self._session.canvas_of("fixed"):
+            self.remove()
+        else:
+            self._shown = None
+            layer.visible = False
+
+    def remove(self) -> None:
+        """Take the ghost and its layer away."""
         self._shown = None
         layer = None if self._layer is None else self._layer()
         self._layer = None
@@ -121,6 +136,20 @@ class Ghost:
             viewer.layers.remove(layer)
             if active is not layer and active in viewer.layers:
                 viewer.layers.selection.active = active
+
+    def _is_kept_for(self, side: Side, viewer: ViewerModel, points: Points) -> bool:
+        """Whether the layer that there is can show a place among these points."""
+        layer = None if self._layer is None else self._layer()
+        canvas = None if self._canvas is None else self._canvas()
+        return (
+            layer is not None
+            and canvas is viewer
+            and layer.metadata[METADATA_KEY].side == side
+            and layer.units == points.units
+            and np.array_equal(layer.scale, points.scale)
+            and np.array_equal(layer.translate, points.translate)
+            and np.array_equal(layer.affine.affine_matrix, points.affine.affine_matrix)
+        )
 
     def _redraw(self) -> None:
         if self._shown is not None:

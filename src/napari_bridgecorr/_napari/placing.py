@@ -425,6 +425,7 @@ class Placing:
     def _end(self) -> None:
         self._answers.drop()
         self._stop_waiting()
+        self.ghost.remove()
         self.keyboard.end()
 
 
