@@ -109,7 +109,7 @@ def test_the_overlay_follows_view_drag_mode_and_channel(registered: Any, qtbot: 
         QTest.mouseMove(canvas, at + QPoint(4 * k, 0))
         QApplication.processEvents()
         if k == 1:
-            assert session.landmarks is landmarks  # nothing but the map follows a moving hand
+            assert session.landmarks == landmarks  # nothing but the map follows a moving hand
     qtbot.waitUntil(lambda: overlay.shown is not held, timeout=20_000)
     # unless the hand rested so long meanwhile that everything was told
     assert told or overlay.shown.transform is not session.fit.transform

@@ -43,6 +43,11 @@ class LiveDrag:
         self._rest.setSingleShot(True)
         self._rest.setInterval(_REST_MS)
 
+    @property
+    def is_moving(self) -> bool:
+        """Whether points are being dragged, and have not rested yet."""
+        return self._is_on and self._rest.isActive()
+
     def start(self) -> None:
         """Begin to tell of pauses."""
         self._rest.timeout.connect(self._on_rest)

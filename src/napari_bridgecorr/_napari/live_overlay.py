@@ -214,6 +214,9 @@ class LiveOverlay:
         asked = self._wanted()
         if asked is None:
             return
+        if self._session.drag.is_moving:
+            self._follow_drag()  # the map in use is that of before
+            return
         question = asked.question(self._held)
         if self._asked and self._asked == (question.place, asked.transform):
             return
