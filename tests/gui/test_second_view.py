@@ -20,6 +20,7 @@ from test_placing import canvas_of
 from napari_bridgecorr._napari.error_colours import error_rgb
 from napari_bridgecorr._napari.landmark_layers import raw_ids
 from napari_bridgecorr._napari.landmark_paint import unpainted
+from napari_bridgecorr._napari.layer_copies import copy_of
 from napari_bridgecorr._napari.viewer_session import session_of
 
 COLOUR = [0x29 / 255, 0xD3 / 255, 1.0]
@@ -186,6 +187,15 @@ def colours_tell_depth_and_error(two_views: Any, qtbot: Any) -> None:
     assert np.array_equal(view.points.data, moving.data)
     colours.choice.setCurrentIndex(0)
     assert np.allclose(fixed.border_color[:, :3], COLOUR, atol=1e-2)
+
+
+def test_a_layer_without_points_is_copied_and_its_first_point_follows(qtbot: Any) -> None:
+    layer = Points(ndim=3, border_color="#29d3ff", face_color="#29d3ff")
+    own = copy_of(layer)
+    layer.add((1.0, 2.0, 3.0))
+    qtbot.waitUntil(lambda: np.array_equal(own.copy.data, [(1.0, 2.0, 3.0)]), timeout=5_000)
+    assert np.allclose(own.copy.border_color, layer.border_color)
+    own.end()
 
 
 def test_linked_views_look_at_the_same_place(two_views: Any, qtbot: Any) -> None:

@@ -237,7 +237,8 @@ def _copied(layer: Layer) -> Layer:
     state["visible"] = True
     if isinstance(layer, Points):
         data = np.array(data)
-        state.update({name: unpainted(layer, name) for name in COLOUR_LOOKS})
+        if len(data):  # napari makes no points of no colours
+            state.update({name: unpainted(layer, name) for name in COLOUR_LOOKS})
     elif state.get("multiscale"):
         data = list(data)
     return Layer.create(data, state, kind)
