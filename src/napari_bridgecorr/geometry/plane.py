@@ -187,6 +187,21 @@ class Plane:
         axes = np.column_stack([self.normal, c * down - s * across, s * down + c * across])
         return self._changed({"turned_degrees": float(degrees)}, axes=axes)
 
+    def tilted(self, about_y_degrees: float = 0.0, about_x_degrees: float = 0.0) -> Plane:
+        """The plane turned about axes of its own through its origin: about y, then about its new x.
+
+        Turning about y takes the side of growing x towards growing depth, turning about x the side
+        of growing y.
+        """
+        a, b = (
+            np.deg2rad(float(_finite(v, (), "the angle")))
+            for v in (about_y_degrees, about_x_degrees)
+        )
+        about_y = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
+        about_x = np.array([[np.cos(b), np.sin(b), 0], [-np.sin(b), np.cos(b), 0], [0, 0, 1]])
+        note = {"tilted_degrees": [float(about_y_degrees), float(about_x_degrees)]}
+        return self._changed(note, axes=self.axes @ about_y @ about_x)
+
     def flipped(self) -> Plane:
         """The same plane looked at from its other side: depth and x are reversed, y is kept."""
         return self._changed({"flipped": True}, axes=self.axes * (-1.0, 1.0, -1.0))
