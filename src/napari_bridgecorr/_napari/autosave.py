@@ -25,10 +25,12 @@ from . import autosave_files
 from .jobs import LatestAnswer
 from .landmark_layers import SIDES, points_to_landmarks
 from .outputs import image_reference
+from .plane_bench import bench_of
+from .resliced_layers import outputs_of, resliced_records
 from .window_state import window_document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..fitting import FitOptions
     from .lifeline import Lifeline
@@ -97,7 +99,8 @@ class Autosave:
         session = self._session()
         if session is None or session.viewer is None or self._is_over:
             return
-        self._has_begun = self._has_begun or bool(len(session.landmarks))
+        has_work = bool(len(session.landmarks)) or not bench_of(session).is_empty
+        self._has_begun = self._has_begun or has_work
         layers = [f(side) for side in SIDES for f in (session.image_layer, session.point_layer)]
         # a window that is closed takes its layers out first: what it had stays kept
         if not self._has_begun or all(layer is None for layer in layers):
@@ -120,10 +123,10 @@ class Autosave:
             images = [session.image(side) for side in SIDES]
         except BridgecorrError:
             images = [None, None]  # step 1 says what is wrong with the layer
-        path, recorder = self._path, self._recorder
+        path, recorder, resliced = self._path, self._recorder, resliced_records(session)
 
         def write() -> Path:
-            record = recorder.session(images, landmarks, options, path.stem)
+            record = recorder.session(images, landmarks, options, path.stem, resliced)
             autosave_files.write(path, record, window)
             return path
 
@@ -169,21 +172,23 @@ class Recorder:
         landmarks: LandmarkSet,
         options: FitOptions,
         stem: str,
+        resliced: Sequence[Mapping[str, Any]] = (),
     ) -> Session:
         """Images, landmarks and how they are fitted; without images that no file holds."""
         records = (LandmarkSetRecord("landmarks", tuple(landmarks)),)
+        sources, slices = outputs_of(resliced, stem)
         try:
             references = tuple(
                 self._reference(image, side) for image, side in zip(images, SIDES, strict=True)
             )
         except BridgecorrError:
-            return Session(landmark_sets=records)
+            return Session(tuple(sources), records, outputs=tuple(slices))
         made = RegistrationRecord("registration", "fixed", "moving", "landmarks", options)
         return Session(
-            references,
+            (*references, *sources),
             records,
             (made,),
-            outputs=(Output("transform", f"{stem}_transform.json", "registration"),),
+            outputs=(Output("transform", f"{stem}_transform.json", "registration"), *slices),
         )
 
     def _reference(self, image: SpatialImage | None, side: str) -> ImageRef:

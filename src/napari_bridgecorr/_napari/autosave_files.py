@@ -108,7 +108,7 @@ def read(path: Path) -> tuple[Session, Kept]:
 def kept() -> list[Kept]:
     """All that is kept and that no living window writes, the newest first."""
     found = [k for k in _all() if k.path not in _in_use and not _is_alive(k.window)]
-    return [k for k in found if k.n_landmarks]
+    return [k for k in found if k.n_landmarks or k.window.get("plane")]
 
 
 def _all() -> list[Kept]:

@@ -177,6 +177,7 @@ def _in_words(kept: Kept) -> str:
     names = [str(n) for n in kept.window.get("names", ()) if n]
     n = kept.n_landmarks
     what = f"{n} landmark{'' if n == 1 else 's'}"
+    what += " and a plane" if kept.window.get("plane") else ""
     return f"<b>{what}</b> on {' and '.join(names) or 'no image'}, {_ago(kept.saved_s)}."
 
 

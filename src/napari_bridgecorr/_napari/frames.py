@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 
 METADATA_KEY = "bridgecorr"
+RECORD = "resliced"
+"""Key, in an image's own metadata, of how it was resliced in the window."""
 SPATIAL_UNITS = ("um", "um", "um")
 SPATIAL_AXES = ("z", "y", "x")
 
@@ -91,6 +93,12 @@ def is_drawn_by_panel(layer: Layer) -> bool:
     """Whether a panel drew the layer by itself (a ghost, the overlay): no image, no landmarks."""
     tag = tag_of(layer)
     return METADATA_KEY in layer.metadata and not isinstance(tag, (ImageTag, LandmarkTag))
+
+
+def is_resliced(layer: Layer) -> bool:
+    """Whether the layer's image was resliced from another one in the window."""
+    tag = tag_of(layer)
+    return isinstance(tag, ImageTag) and RECORD in tag.image.metadata
 
 
 def frame_of(layer: Layer) -> FloatArray:

@@ -40,6 +40,9 @@ LayerData = tuple[Any, dict[str, Any], str]
 MEMORY_FORMAT = "memory"
 """`Source.format` of an image that is in no file."""
 
+UNSAVED_FORMATS = (MEMORY_FORMAT, "phantom")
+"""Formats of images that no file holds."""
+
 # napari has colormaps of its own for these
 _NAPARI_NAMES = dict(
     zip(CHANNEL_COLOURS, ("green", "magenta", "cyan", "yellow", "red", "blue"), strict=True)

@@ -30,7 +30,8 @@ from ..workflow.sections import write_volume_on_section
 from ..workflow.tables import tabulate
 from .frames import same_place
 from .image_maps import AlignOptions, ImageMap
-from .layers import MEMORY_FORMAT
+from .layers import MEMORY_FORMAT, UNSAVED_FORMATS
+from .resliced_layers import record_of, source_reference
 from .section_maps import volume_over_section
 
 LARGEST_IN_MEMORY_BYTES = 1_500_000_000
@@ -39,7 +40,6 @@ LARGEST_IN_MEMORY_BYTES = 1_500_000_000
 # small enough to report and to stop often; the result does not depend on it. A block of means of a
 # fine moving image takes thousands of times as long as one of interpolated values.
 _MEAN_BLOCK, _BLOCK = (8, 64, 64), (16, 256, 256)
-_UNSAVED_FORMATS = (MEMORY_FORMAT, "phantom")
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,6 +238,12 @@ def save_session_file(
         If the landmarks cannot be fitted.
     WriteError
     """
+    if record_of(fixed) is not None:
+        raise SessionError(
+            f"the fixed image {fixed.name!r} was resliced here and is in no file yet, so that a "
+            "session cannot name its voxels: save it (Reslice panel, Save: Image), open that file "
+            "and choose it"
+        )
     stem = path.name.removesuffix(".json")
     table = f"{stem}_voxels.parquet"
     refined, through = [], {}
@@ -291,7 +297,7 @@ def save_align_session(
 def require_file(image: SpatialImage, identity: str) -> None:
     """Raise SessionError, with advice, unless the image is in a file."""
     source = image.source
-    if source.format in _UNSAVED_FORMATS or not source.path.exists():
+    if source.format in UNSAVED_FORMATS or not source.path.exists():
         raise SessionError(
             f"the {identity} image {image.name!r} is in no file: save the layer first (File > Save "
             "Selected Layers, as .ome.zarr, .nii.gz or .ome.tif), open that file and choose it"
@@ -308,6 +314,9 @@ def image_reference(image: SpatialImage, identity: str) -> ImageRef:
     """
     from ..io.registry import open_image
 
+    record = record_of(image)
+    if record is not None:
+        return source_reference(record, identity)
     require_file(image, identity)
     source = image.source
     path = source.path.resolve()

@@ -21,7 +21,7 @@ from ..fitting import Fit, FitOptions
 from ..image import SpatialImage
 from ..landmarks import LandmarkSet, Side
 from .canvases import Canvases
-from .frames import ViewTag, is_drawn_by_panel, tag_of, um_per
+from .frames import ViewTag, is_drawn_by_panel, is_resliced, tag_of, um_per
 from .image_layers import SideImages, channels_beside, first_channels
 from .landmark_layers import SIDES, assign_ids, points_to_landmarks, raw_ids, set_feature, side_of
 from .layer_history import LayerHistory
@@ -435,7 +435,7 @@ class ViewerSession:
             if side is not None and self.point_layer(side) is None:
                 self._point_layers[side] = weakref.ref(layer)
                 changed = True
-        images = self.image_layers()
+        images = [i for i in self.image_layers() if not is_resliced(i)]
         if len(images) == 2 and all(self.image_layer(side) is None for side in SIDES):
             try:
                 images.sort(key=lambda i: -image_of_layer(i).grid.voxel_volume_um3)

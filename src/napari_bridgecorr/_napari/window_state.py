@@ -22,7 +22,9 @@ from ..io.registry import open_image
 from .frames import METADATA_KEY, ImageTag, LandmarkTag, is_drawn_by_panel, tag_of
 from .landmark_layers import SIDES, point_arguments, raw_ids
 from .landmark_paint import unpainted
-from .layers import MEMORY_FORMAT, image_to_layers
+from .layers import UNSAVED_FORMATS, image_to_layers
+from .plane_bench import bench_of
+from .resliced_layers import record_of, resliced_again
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 VERSION = 1
-# in which images are that no file holds
-_UNSAVED_FORMATS = (MEMORY_FORMAT, "phantom")
 _PLACE = ("scale", "translate", "rotate", "shear")
 _LOOK = (
     "name",
@@ -87,6 +87,7 @@ def window_document(session: ViewerSession) -> Document:
         "points": {side: at.get(layer) for side, layer in points.items()},
         "active": at.get(active),
         "options": _plain(asdict(session.options)),
+        "plane": bench_of(session).document(at),
         "camera": {n: _plain(getattr(viewer.scene.camera, n)) for n in _CAMERA},
         "dims": {
             **{n: _plain(getattr(viewer.dims, n)) for n in _DIMS},
@@ -136,14 +137,17 @@ def _layer_document(layer: Layer) -> Document | None:
 
 
 def _is_in_file(image: SpatialImage) -> bool:
-    return image.source.format not in _UNSAVED_FORMATS and not image.source.url
+    return image.source.format not in UNSAVED_FORMATS and not image.source.url
 
 
 def _image_document(tag: ImageTag) -> Document:
     source, placement = tag.image.source, tag.image.placement
+    record = record_of(tag.image)
+    resliced = {} if record is None else {"resliced": _plain(record)}
     return {
         "kind": "image",
         "file": {
+            **resliced,
             "path": str(Path(source.path).absolute()),
             "image_index": source.image_index,
             "channels": _plain(source.channels),
@@ -219,6 +223,8 @@ def _open(file: Document, folder: Path) -> SpatialImage | str:
     if not path.exists() and (folder / path.name).exists():
         path = folder / path.name
     try:
+        if "resliced" in file:
+            return resliced_again(file["resliced"], path)
         image = open_image(f"{path}#{file['image_index']}")
         times = file["times"]
         image = image.part(file["channels"], None if times is None else (times[0], times[1]))
@@ -261,6 +267,12 @@ def show_document(
         if layer not in viewer.layers:
             viewer.layers.append(layer)
         _show_look(layer, saved["look"])
+    plane = document.get("plane")
+    if plane is not None:
+        try:
+            bench_of(session).show_document(plane, _pick(made, plane["layer"]))
+        except BridgecorrError as error:
+            missing.append(str(error))
     session.images_changed.emit()
     options = TypeAdapter(FitOptions).validate_python(document["options"])
     session.set_options(options, is_step=False)

@@ -33,6 +33,7 @@ def resample(
     channels: Sequence[int] | None = None,
     times: Sequence[int] | None = None,
     tolerance_voxels: float = TOLERANCE_VOXELS,
+    chunk: tuple[int, int, int] = _CHUNK,
 ) -> SpatialImage:
     """Resample `moving` onto `grid` through ``transform: fixed world -> moving world``.
 
@@ -52,6 +53,9 @@ def resample(
         See :class:`PullSampler`; the bound that was reached is in the result's metadata as
         ``map_error_voxels``. On a graphics card (see :mod:`.graphics`), which ``device`` then
         names, nothing is approximated.
+    chunk : (int, int, int)
+        Voxels (z, y, x) that are computed together where the result is read through dask. No value
+        depends on it.
 
     Returns
     -------
@@ -81,7 +85,7 @@ def resample(
     chunks = (
         (1,) * shape[0],
         (shape[1],),
-        *(_cuts(size, step) for size, step in zip(grid.shape, _CHUNK, strict=True)),
+        *(_cuts(size, step) for size, step in zip(grid.shape, chunk, strict=True)),
     )
 
     # a name of its own: dask would else hash the function with all the images that it holds

@@ -21,8 +21,13 @@ from .sampler import PullSampler
 
 _map_blocks: Callable[..., Any] = dask.array.map_blocks  # dask states no types
 
+_CHUNK = (32, 256, 256)
 # of the slabs' grid; few slabs, since each reads many slices
-_CHUNK = (4, 256, 256)
+_SLAB_CHUNK = (4, 256, 256)
+# a viewer reads one slice at a time; more chunks than this and dask is slow
+_VIEW_SIDE, _MOST_VIEW_CHUNKS = 256, 20_000
+# a coarser level for slices that are wider than a screen
+_SCREEN = 1024
 COVERAGE_SUFFIX = "_coverage"
 
 
@@ -33,6 +38,7 @@ def reslice(
     spacing_um: ArrayLike | None = None,
     depth_range_um: tuple[float, float] | None = None,
     interpolation: str = "auto",
+    for_view: bool = False,
 ) -> SpatialImage:
     """An image on slices parallel to a plane, by one interpolation of all channels and times.
 
@@ -50,6 +56,9 @@ def reslice(
         Only slices at these depths from the plane; (0, 0) is the plane itself.
     interpolation : {"auto", "linear", "mean", "nearest"}
         As for :func:`resample`.
+    for_view : bool
+        Compute slice by slice where the result is read through dask, and add coarser levels (means)
+        where slices are wider than a screen. The values are the same.
 
     Returns
     -------
@@ -61,7 +70,10 @@ def reslice(
     GeometryError
     """
     grid = resliced_grid(image.grid, plane, spacing_um, depth_range_um)
-    result = resample(image, Affine.identity(), grid, interpolation=interpolation)
+    chunk = _view_chunk(grid) if for_view else _CHUNK
+    result = resample(image, Affine.identity(), grid, interpolation=interpolation, chunk=chunk)
+    if for_view:
+        result = _with_coarser_levels(result, image, interpolation)
     return _described(result, image, plane)
 
 
@@ -76,13 +88,14 @@ def reslice_slabs(
     interpolation: str = "auto",
     with_coverage: bool = False,
     least_coverage: float = 0.0,
+    for_view: bool = False,
 ) -> SpatialImage:
     """:func:`reslice`, then :func:`group_slices` of the slices, each slice computed once.
 
     Parameters
     ----------
-    image, plane, spacing_um, depth_range_um, interpolation
-        As for :func:`reslice`.
+    image, plane, spacing_um, depth_range_um, interpolation, for_view
+        As for :func:`reslice`; there are no coarser levels.
     thickness_um, with_coverage, least_coverage
         As for :func:`group_slices`.
     edge_um : (3,) array-like, optional
@@ -100,7 +113,9 @@ def reslice_slabs(
         return sampler.block(time, starts, stops).values
 
     grid = slab_grid(fine, thickness_um, plane.origin_um if edge_um is None else edge_um)
-    result = _grouped(image, fine, grid, read, sampler.dtype, with_coverage, least_coverage)
+    chunk = _view_chunk(grid) if for_view else _SLAB_CHUNK
+    kept = (with_coverage, least_coverage)
+    result = _grouped(image, fine, grid, read, sampler.dtype, kept, chunk)
     return _described(result, image, plane, sampler.interpolation)
 
 
@@ -150,7 +165,8 @@ def group_slices(
         return np.asarray(box[0], dtype=dtype)
 
     grid = slab_grid(image.grid, thickness_um, edge_um)
-    result = _grouped(image, image.grid, grid, read, dtype, with_coverage, least_coverage)
+    kept = (with_coverage, least_coverage)
+    result = _grouped(image, image.grid, grid, read, dtype, kept, _SLAB_CHUNK)
     return replace(result, source=replace(result.source, image_name=f"{image.name} (grouped)"))
 
 
@@ -160,10 +176,14 @@ def _grouped(
     grid: Grid,
     read: ReadBox,
     dtype: np.dtype[Any],
-    with_coverage: bool,
-    least_coverage: float,
+    kept: tuple[bool, float],
+    chunk: tuple[int, int, int],
 ) -> SpatialImage:
-    """The lazy image of slabs; `read` gives the slices of `fine`."""
+    """The lazy image of slabs; `read` gives the slices of `fine`.
+
+    `kept` is whether there are channels of coverage, and the least coverage.
+    """
+    with_coverage, least_coverage = kept
     if image.is_labels:
         raise GeometryError(
             f"{image.name} names objects by numbers, and numbers of objects have no mean: "
@@ -182,7 +202,7 @@ def _grouped(
         parts = (values, found.coverage.astype(dtype)) if with_coverage else (values,)
         return np.concatenate(parts)[None]
 
-    cuts = (_cuts(size, step) for size, step in zip(grid.shape, _CHUNK, strict=True))
+    cuts = (_cuts(size, step) for size, step in zip(grid.shape, chunk, strict=True))
     data = _map_blocks(
         compute,
         name=f"slabs-{uuid.uuid4().hex}",
@@ -205,6 +225,38 @@ def _grouped(
         time_step_s=image.time_step_s,
         metadata={"interpolation": "overlap mean", "slab_um": grid.voxel_size_um[0]},
     )
+
+
+def _view_chunk(grid: Grid) -> tuple[int, int, int]:
+    side = _VIEW_SIDE
+    n, rows, columns = grid.shape
+    while n * -(-rows // side) * -(-columns // side) > _MOST_VIEW_CHUNKS and side < rows + columns:
+        side *= 2
+    return 1, side, side
+
+
+def _with_coarser_levels(
+    result: SpatialImage, image: SpatialImage, interpolation: str
+) -> SpatialImage:
+    """Halved in (y, x) until a slice is no wider than a screen."""
+    levels, grids = list(result.levels), list(result.grids)
+    factor = 2
+    while max(grids[-1].shape[1:]) > _SCREEN:
+        grid = result.grid.averaged((1, factor, factor))
+        size = np.asarray(grid.voxel_size_um)
+        # the coarsest level that still has voxels as small as the pixels
+        fits = [
+            k for k, g in enumerate(image.grids) if max(g.voxel_size_um) <= max(size[1:]) * 1.01
+        ]
+        level = max(fits, default=0)
+        seen = replace(image, levels=image.levels[level:], grids=image.grids[level:])
+        coarse = resample(
+            seen, Affine.identity(), grid, interpolation=interpolation, chunk=_view_chunk(grid)
+        )
+        levels.append(coarse.data)
+        grids.append(grid)
+        factor *= 2
+    return replace(result, levels=tuple(levels), grids=tuple(grids))
 
 
 def _chosen(image: SpatialImage, interpolation: str) -> str:

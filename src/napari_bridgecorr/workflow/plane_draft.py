@@ -200,11 +200,15 @@ def _found_words(made: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class PlaneStep:
-    """One step: its name, and the draft before and after it."""
+    """One step: its name, and the draft before and after it.
+
+    `deed` is what else was done, as a number that its doer knows; 0 where only the plane changed.
+    """
 
     name: str
     before: PlaneDraft
     after: PlaneDraft
+    deed: int = 0
 
 
 @dataclass
@@ -236,13 +240,19 @@ class PlaneHistory:
         if draft == self.draft:
             return False
         before = self.draft
-        if goes_on and self.done and self.done[-1].name == name and not self.undone:
+        last = self.done[-1] if self.done else None
+        if goes_on and last is not None and last.name == name and not self.undone:
             before = self.done.pop().before
         self.draft = draft
         if before != draft:
             self.done.append(PlaneStep(name, before, draft))
         self.undone.clear()
         return True
+
+    def note(self, name: str, deed: int) -> None:
+        """Record what was done with the plane as it is."""
+        self.done.append(PlaneStep(name, self.draft, self.draft, deed))
+        self.undone.clear()
 
     @property
     def undo_name(self) -> str:
@@ -254,23 +264,23 @@ class PlaneHistory:
         """What a redo does again; "" if there is nothing."""
         return self.undone[-1].name if self.undone else ""
 
-    def undo(self) -> str:
-        """Take the last step back; its name, "" if there is none."""
+    def undo(self) -> PlaneStep | None:
+        """Take the last step back, if there is one."""
         if not self.done:
-            return ""
+            return None
         step = self.done.pop()
         self.undone.append(step)
         self.draft = step.before
-        return step.name
+        return step
 
-    def redo(self) -> str:
-        """Do the step again that was taken back last; its name, "" if there is none."""
+    def redo(self) -> PlaneStep | None:
+        """Do the step again that was taken back last, if there is one."""
         if not self.undone:
-            return ""
+            return None
         step = self.undone.pop()
         self.done.append(step)
         self.draft = step.after
-        return step.name
+        return step
 
 
 def with_points(draft: PlaneDraft, points_um: Sequence[Point]) -> tuple[PlaneDraft, str]:
@@ -282,6 +292,64 @@ def with_points(draft: PlaneDraft, points_um: Sequence[Point]) -> tuple[PlaneDra
     else:
         name = "delete a point" if n < before else "move a point"
     return replace(draft, way="points", points_um=points), name
+
+
+def shifted_by(draft: PlaneDraft, step_um: Sequence[float]) -> PlaneDraft:
+    """The draft whose plane goes along with a step: by the step's part along the normal.
+
+    Parameters
+    ----------
+    draft : PlaneDraft
+        One that makes a plane.
+    step_um : (z, y, x)
+    """
+    base = _base(draft)
+    normal = base.tilted(*draft.tilt_degrees).normal
+    return replace(draft, shift_um=draft.shift_um + float(normal @ np.asarray(step_um)))
+
+
+def swung(
+    draft: PlaneDraft, pivot_um: Sequence[float], axis: Sequence[float], degrees: float
+) -> PlaneDraft:
+    """The draft whose plane is turned about a line, told as tilt and shift.
+
+    Parameters
+    ----------
+    draft : PlaneDraft
+        One that makes a plane.
+    pivot_um : (z, y, x)
+        A world point of the line.
+    axis : (z, y, x)
+        The line's direction.
+    degrees : float
+        In the sense of a rotation vector along `axis` with components (z, y, x).
+    """
+    base = _base(draft)
+    pivot, along = np.asarray(pivot_um, dtype=np.float64), np.asarray(axis, dtype=np.float64)
+    along = along / np.linalg.norm(along)
+    angle, before = np.deg2rad(degrees), base.tilted(*draft.tilt_degrees).normal
+    # Rodrigues' formula
+    normal = (
+        before * np.cos(angle)
+        + np.cross(along, before) * np.sin(angle)
+        + along * (along @ before) * (1 - np.cos(angle))
+    )
+    depth, down, across = base.axes.T @ normal
+    about_x = -np.arcsin(np.clip(down, -1, 1))
+    about_y = np.arctan2(-across, depth)
+    tilt = (float(np.rad2deg(about_y)), float(np.rad2deg(about_x)))
+    origin = base.origin_um + draft.shift_um * before
+    # the line's foot keeps its distance from the plane
+    away = float((pivot - origin) @ before)
+    shift = float((pivot - base.origin_um) @ normal) - away
+    return replace(draft, tilt_degrees=tilt, shift_um=shift)
+
+
+def _base(draft: PlaneDraft) -> Plane:
+    base = draft.base()
+    if base is None:
+        raise GeometryError(f"there is no plane yet: it lacks {draft.lacking}")
+    return base
 
 
 def with_lines(draft: PlaneDraft, lines_um: Sequence[Line]) -> tuple[PlaneDraft, str]:

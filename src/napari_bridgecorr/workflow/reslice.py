@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -107,9 +107,13 @@ def reslice_to_file(
 
 
 def resliced(
-    image: SpatialImage, plane: Plane, options: ResliceOptions | None = None
+    image: SpatialImage,
+    plane: Plane,
+    options: ResliceOptions | None = None,
+    *,
+    for_view: bool = False,
 ) -> SpatialImage:
-    """The same, lazily, without a file."""
+    """The same, lazily, without a file; `for_view` as for :func:`~.resampling.reslice`."""
     chosen = options or ResliceOptions()
     image = image.part(
         None if chosen.channel is None else [image.channel_index(chosen.channel)],
@@ -122,6 +126,7 @@ def resliced(
             spacing_um=chosen.spacing_um,
             depth_range_um=chosen.depth_range_um,
             interpolation=chosen.interpolation,
+            for_view=for_view,
         )
     return reslice_slabs(
         image,
@@ -133,6 +138,7 @@ def resliced(
         interpolation=chosen.interpolation,
         with_coverage=chosen.coverage,
         least_coverage=chosen.least_coverage,
+        for_view=for_view,
     )
 
 
@@ -150,10 +156,32 @@ def reslice_output(
         Where the result goes, relative to the session's folder.
     options : ResliceOptions, optional
     """
-    stated = asdict(options or ResliceOptions())
-    usual = asdict(ResliceOptions())
-    changed = {key: value for key, value in stated.items() if value != usual[key]}
+    changed = plain_options(options or ResliceOptions())
     return Output("reslice", path, options={"image": image_id, "plane": plane.to_dict(), **changed})
+
+
+def plain_options(options: ResliceOptions) -> dict[str, Any]:
+    """What differs from the usual, as plain values for JSON; see :func:`options_from`."""
+    usual = asdict(ResliceOptions())
+    return {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in asdict(options).items()
+        if value != usual[key]
+    }
+
+
+def options_from(values: Mapping[str, Any]) -> ResliceOptions:
+    """Options from :func:`plain_options`' values.
+
+    Raises
+    ------
+    GeometryError
+        If they contradict each other.
+    TypeError
+        If one is not understood.
+    """
+    lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+    return ResliceOptions(**{**values, **lists})
 
 
 def reslice_session(image: ImageRef, *outputs: Output) -> Session:
@@ -189,7 +217,4 @@ def write_recorded(
         plane = Plane.from_dict(values.pop("plane"))
     except GeometryError as error:
         raise ReadError(output.path, str(error), "save the session again") from error
-    for key in ("spacing_um", "depth_range_um", "edge_um"):
-        if values.get(key) is not None:
-            values[key] = tuple(values[key])
-    reslice_to_file(image, plane, target, ResliceOptions(**values), progress)
+    reslice_to_file(image, plane, target, options_from(values), progress)

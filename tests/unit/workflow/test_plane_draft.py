@@ -8,6 +8,7 @@ from pathlib import Path
 import dask.array as da
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from napari_bridgecorr.errors import GeometryError
 from napari_bridgecorr.geometry import Grid, Plane
@@ -19,6 +20,8 @@ from napari_bridgecorr.workflow.plane_draft import (
     PlaneDraft,
     PlaneHistory,
     misfit_words,
+    shifted_by,
+    swung,
     with_lines,
     with_points,
 )
@@ -71,18 +74,39 @@ def test_steps_go_back_and_forth() -> None:
         history.change(replace(history.draft, shift_um=shift), "shift", goes_on=True)
     assert [s.name for s in history.done][-2:] == ["point 4", "shift"]
     assert not history.change(history.draft, "shift")
-    assert history.undo() == "shift"
+    history.note("reslice", 7)
+    assert history.undo().deed == 7
+    assert history.undo().name == "shift"
     assert history.draft == with_all
-    assert history.undo() == "point 4"
+    assert history.undo().name == "point 4"
     assert history.draft.points_um == POINTS[:3]
-    assert [history.redo(), history.redo(), history.redo()] == ["point 4", "shift", ""]
+    assert [history.redo().name, history.redo().name] == ["point 4", "shift"]
     assert history.draft.shift_um == 125.0
+    history.redo()
+    assert history.redo() is None
+    history.undo()
     history.undo()
     history.change(*with_lines(history.draft, LINES))
     assert history.redo_name == ""  # another way was taken
     assert history.draft.way == "lines"
     assert with_points(history.draft, POINTS[1:])[1] == "delete a point"
     assert with_points(history.draft, POINTS[::-1])[1] == "move a point"
+
+
+def test_a_plane_is_dragged_and_swung() -> None:
+    draft = PlaneDraft(points_um=POINTS, tilt_degrees=(3.0, -2.0), shift_um=4.0, is_flipped=True)
+    before = draft.plane()
+    moved = shifted_by(draft, (2.0, -1.0, 3.0)).plane()
+    assert moved.place([before.origin_um + (2.0, -1.0, 3.0)])[0, 0] == pytest.approx(0, abs=1e-9)
+    np.testing.assert_allclose(moved.normal, before.normal)
+    pivot, axis = before.points([(0.0, 7.0, -5.0)])[0], np.array([0.3, 1.0, -0.2])
+    turn = Rotation.from_rotvec(np.deg2rad(11) * axis / np.linalg.norm(axis))
+    after = swung(draft, pivot, axis, 11).plane()
+    np.testing.assert_allclose(after.normal, turn.apply(before.normal.copy()), atol=1e-12)
+    assert after.place([pivot])[0, 0] == pytest.approx(0, abs=1e-9)
+    back = swung(swung(draft, (9, 9, 9), axis, 11), (9, 9, 9), axis, -11)
+    np.testing.assert_allclose(back.tilt_degrees, draft.tilt_degrees, atol=1e-9)
+    assert back.shift_um == pytest.approx(4)
 
 
 def test_a_picture_is_what_resampling_gives_there() -> None:
