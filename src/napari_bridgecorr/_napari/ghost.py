@@ -100,11 +100,12 @@ class Ghost:
             # the landmarks stay what a click goes to
             viewer.layers.selection.active = active
             return
+        # first: of a hidden layer napari keeps the numbers of the points that it showed
+        layer.visible = True
         layer.selected_data = set()
         layer.data = data
         layer.size = size
         layer.symbol = symbols
-        layer.visible = True
 
     def hide(self) -> None:
         """Take the ghost away; in a second view its layer is only hidden.
