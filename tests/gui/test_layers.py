@@ -9,6 +9,7 @@ import dask.array as da
 import numpy as np
 import pytest
 
+from napari_bridgecorr.errors import GeometryError
 from napari_bridgecorr.geometry import Grid
 from napari_bridgecorr.image import Channel, Source, SpatialImage
 
@@ -255,3 +256,10 @@ def _created(data: Any) -> Any:
     from napari.layers import Layer
 
     return Layer.create(*data)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning:napari")  # its thumbnail of nothing
+def test_an_empty_layer_is_told_in_words() -> None:
+    layer = Image(np.zeros((0, 5, 5)), name="nothing", contrast_limits=(0, 1))
+    with pytest.raises(GeometryError, match="nothing is empty"):
+        image_of_layer(layer)

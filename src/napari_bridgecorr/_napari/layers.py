@@ -11,6 +11,7 @@ import numpy as np
 from napari.utils.colormaps import Colormap, ensure_colormap
 from numpy.typing import NDArray
 
+from ..errors import GeometryError
 from ..geometry import Grid, Placement
 from ..image import MISSING_SCALE, RGBA, Channel, Source, SpatialImage
 from ..workflow.thumbnails import (
@@ -254,6 +255,8 @@ def _image_of_foreign_layer(layer: Any, matrix: NDArray[np.float64]) -> SpatialI
 
     is_rgb = bool(getattr(layer, "rgb", False))
     stored = list(layer.data) if getattr(layer, "multiscale", False) else [layer.data]
+    if 0 in stored[0].shape:
+        raise GeometryError(f"{layer.name} is empty (it has no voxels): choose another image")
     levels = []
     for data in stored:
         level = asarray(data)
