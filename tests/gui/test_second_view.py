@@ -18,10 +18,12 @@ from qtpy.QtWidgets import QWidget
 from test_placing import canvas_of
 
 from napari_bridgecorr._napari.error_colours import error_rgb
+from napari_bridgecorr._napari.ghost import is_ghost
 from napari_bridgecorr._napari.landmark_layers import raw_ids
 from napari_bridgecorr._napari.landmark_paint import unpainted
 from napari_bridgecorr._napari.layer_copies import copy_of
 from napari_bridgecorr._napari.viewer_session import session_of
+from napari_bridgecorr.fitting.predicted_place import error_of_fit, predicted_partner
 
 COLOUR = [0x29 / 255, 0xD3 / 255, 1.0]
 LEFT = Qt.MouseButton.LeftButton
@@ -199,8 +201,20 @@ def test_a_layer_without_points_is_copied_and_its_first_point_follows(qtbot: Any
 
 
 def test_linked_views_look_at_the_same_place(two_views: Any, qtbot: Any) -> None:
-    viewer, _panel, session, _before = two_views
+    viewer, panel, session, _before = two_views
     view = session.canvases.second
+    # a ghost of a known spread, then one of an unknown one: fewer points in the same, hidden, layer
+    ghost, transform = panel.landmarks.placing.ghost, session.fit.transform
+    model = error_of_fit(session.fit)
+    for known in (model, None):
+        ghost.show("moving", predicted_partner(transform, (200.0, 400.0, 400.0), "fixed", known))
+        (layer,) = [i for i in view.model.layers if is_ghost(i)]
+        assert layer.visible
+        assert (len(layer.data) > 1) == (known is not None)
+        ghost.hide()
+        assert not layer.visible
+    ghost.remove()
+    assert not any(is_ghost(i) for i in view.model.layers)
     fixed, moving = viewer.scene.camera, view.model.scene.camera
     click(view.linked)
     assert view.link.is_on
