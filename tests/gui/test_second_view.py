@@ -206,6 +206,7 @@ def test_linked_views_look_at_the_same_place(two_views: Any, qtbot: Any) -> None
     # a ghost of a known spread, then one of an unknown one: fewer points in the same, hidden, layer
     ghost, transform = panel.landmarks.placing.ghost, session.fit.transform
     model = error_of_fit(session.fit)
+    view.model.dims.set_point(0, 430.0)  # where it is seen
     for known in (model, None):
         ghost.show("moving", predicted_partner(transform, (200.0, 400.0, 400.0), "fixed", known))
         (layer,) = [i for i in view.model.layers if is_ghost(i)]
