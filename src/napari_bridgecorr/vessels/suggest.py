@@ -17,7 +17,7 @@ from ..refine.working_image import working_grid, working_image
 from ..transform import Affine
 from .detect import Bifurcations, find_bifurcations
 from .matching import REACHES, Matches, match_places
-from .ridges import Float32Array, Polarity, ridge_strength
+from .ridges import Float32Array, Polarity, brightness_odds, ridge_strength
 
 FloatArray = NDArray[np.float64]
 
@@ -308,6 +308,7 @@ def _polarities(
         {p: _ridges(a, axes, scale, p) for p in c}
         for a, c in zip((near, far), choices, strict=True)
     ]
+    odds = [brightness_odds(a, tuple(axes), scale) for a in (near, far)]
     best: tuple[float, Polarity, Polarity] = (-1.0, "bright", "bright")
     for one, a in ridges[0].items():
         index = _strong_places(a, ridges[1])
@@ -316,16 +317,16 @@ def _polarities(
         for other, b in ridges[1].items():
             matches = match_places(a, b, axes, scale, index, given, shifts, Silent(), rounds=1)
             score = float(np.mean(matches.likeness * matches.probability))
-            # what lies between vessels is a net too, but a fainter one
-            score *= _prominence(one, ridges[0]) * _prominence(other, ridges[1])
+            # what lies between vessels is a net too, and as much alike in both images
+            score *= _share(one, odds[0]) * _share(other, odds[1])
             best = max(best, (score, one, other))
     return best[1], best[2]
 
 
-def _prominence(polarity: Polarity, ridges: dict[Polarity, Float32Array]) -> float:
-    """Strength of the strongest ridges beside those of the other polarity, at most 1."""
-    tops = {p: float(np.nanquantile(r, 0.99)) for p, r in ridges.items()}
-    return tops[polarity] / max(*tops.values(), 1e-12) if len(tops) > 1 else 1.0
+def _share(polarity: Polarity, odds_of_bright: float) -> float:
+    """Probability of a polarity by one image alone."""
+    sign = 1.0 if polarity == "bright" else -1.0
+    return float(1 / (1 + np.exp(-sign * odds_of_bright)))
 
 
 def _strong_places(ridges: Float32Array, others: dict[Polarity, Float32Array]) -> FloatArray:
