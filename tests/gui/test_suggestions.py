@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 pytest.importorskip("napari")
 
-from napari.layers import Layer
+from napari.layers import Layer, Vectors
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
@@ -19,6 +20,7 @@ from napari_bridgecorr._napari.frames import is_drawn_by_panel
 from napari_bridgecorr._napari.landmark_edits import add_pairs
 from napari_bridgecorr._napari.landmark_rows import ID
 from napari_bridgecorr._napari.layers import image_to_layers
+from napari_bridgecorr._napari.rater_layers import use
 from napari_bridgecorr._napari.suggestion_table import SURE
 from napari_bridgecorr._napari.viewer_session import session_of
 from napari_bridgecorr.landmarks import LandmarkSet
@@ -35,7 +37,8 @@ def _marks(canvas: Any) -> list[Any]:
 
 def test_pairs_are_proposed_judged_and_marked(viewer: Any, open_panel: Any, qtbot: Any) -> None:
     net = vessel_net(20261)
-    step, session = open_panel(viewer).landmarks, session_of(viewer)
+    panel, session = open_panel(viewer), session_of(viewer)
+    step = panel.landmarks
     fold = step.suggestions
     step.findChild(type(step.more), "bridgecorr_suggestions_button").click()
     assert "Choose a fixed and a moving image" in fold.words.text()
@@ -49,7 +52,7 @@ def test_pairs_are_proposed_judged_and_marked(viewer: Any, open_panel: Any, qtbo
 
     # three pairs: branchings, and what lacks
     QTest.mouseClick(fold.ask, LEFT)
-    qtbot.waitUntil(lambda: "Place 1 more pair" in fold.words.text(), timeout=30_000)
+    qtbot.waitUntil(lambda: "Place 1 more pair" in fold.words.text(), timeout=60_000)
     assert not fold.table.isVisible()
     other = session.canvas_of("moving")
     for canvas in (viewer, other):
@@ -60,7 +63,7 @@ def test_pairs_are_proposed_judged_and_marked(viewer: Any, open_panel: Any, qtbo
 
     # a fourth: proposed by itself
     _place(session, net.given.landmarks[3:])
-    qtbot.waitUntil(fold.table.isVisible, timeout=30_000)
+    qtbot.waitUntil(fold.table.isVisible, timeout=60_000)
     n = fold.table.rowCount()
     assert n >= 20
     assert len(_marks(viewer)[0].data) == n + len(fold._proposals.fixed_um)
@@ -108,7 +111,7 @@ def test_pairs_are_proposed_judged_and_marked(viewer: Any, open_panel: Any, qtbo
 
     # asked again: the rejected one stays away, until it is brought back
     QTest.mouseClick(fold.ask, LEFT)
-    qtbot.waitUntil(lambda: not fold.jobs.is_busy, timeout=30_000)
+    qtbot.waitUntil(lambda: not fold.jobs.is_busy, timeout=60_000)
     left_out = [p for p in fold._proposals.pairs if p not in fold.table.pairs]
     assert any(np.allclose(p.fixed_um, second.fixed_um, atol=1) for p in left_out)
     n = fold.table.rowCount()
@@ -119,6 +122,62 @@ def test_pairs_are_proposed_judged_and_marked(viewer: Any, open_panel: Any, qtbo
     step.findChild(type(step.more), "bridgecorr_suggestions_button").click()
     assert not _marks(viewer)
     assert not _marks(other)
+    _check_second_rater(panel, session, qtbot)
+
+
+def _check_second_rater(panel: Any, session: Any, qtbot: Any) -> None:
+    """Five places clicked again, blinded, with known differences."""
+    rater, first = panel.rater, session.landmarks
+    layers = [session.point_layer(side) for side in ("fixed", "moving")]
+    panel.findChild(type(panel.landmarks.more), "bridgecorr_rater_fold").click()
+    QTest.mouseClick(rater.begin, LEFT)
+    assert rater.is_running
+    placing, site = panel.landmarks.placing, first.landmarks[0].id
+    qtbot.waitUntil(lambda: placing.current == placing._waiting == site, timeout=60_000)
+    assert placing.ghost.side is None  # it would tell the first one's map
+    # blinded: neither shown nor fitted nor listed, and not to be shown either
+    assert [m.moving_um for m in session.landmarks] == [None] * 5
+    assert session.canvas_of("moving").layers[-1].data.size == 0
+    layers[1].visible = True
+    assert not any(layer.visible for layer in layers)
+    assert panel.landmarks.place.isChecked()
+    view = session.canvases.second
+    wanted = np.array([[0, 24, -18], [0, -30, 0], [0, 0, 30], [0, 24, 18], [0, -60, -80]])
+    # the last one is left out
+    for landmark, off in zip(list(first)[:4], wanted, strict=False):
+        assert f"{list(first).index(landmark)} of 5" in rater.words.text()
+        assert panel.landmarks.placing.current == landmark.id
+        frame = session.point_layer("moving").metadata["bridgecorr"].frame
+        at = (np.linalg.inv(frame) @ [*(np.array(landmark.moving_um) + off), 1])[1:3]
+        view.model.scene.camera.center = (0.0, *at)
+        native = view.canvas.canvas.native
+        qtbot.wait(20)
+        middle = native.rect().center()
+        QTest.mouseMove(native, middle)
+        qtbot.wait(20)
+        QTest.mouseClick(native, LEFT, pos=middle)
+        qtbot.wait(80)
+    session.set_options(replace(session.options, dimensions=2))
+    QTest.mouseClick(rater.compare, LEFT)
+    qtbot.waitUntil(lambda: any(isinstance(i, Vectors) for i in view.model.layers), timeout=120_000)
+    assert rater.table.isVisible()
+    assert [session.point_layer(side) for side in ("fixed", "moving")] == layers
+    assert session.landmarks == first
+    per_px = 1 / view.model.scene.camera.zoom
+    sites = rater._found.sites
+    assert sites.n_missing == 1
+    np.testing.assert_allclose(sites.difference_um, wanted[:4], atol=1.5 * per_px)
+    (arrows,) = [i for i in view.model.layers if isinstance(i, Vectors)]
+    np.testing.assert_allclose(
+        np.linalg.norm(arrows.data[:, 1] * arrows.scale, axis=1), sites.lengths_um, atol=1e-3
+    )
+    assert "4 places differ" in rater.result.text()
+    assert "maps fitted to either differ" in rater.result.text()
+    # going on: blinded again, the clicks are there
+    QTest.mouseClick(rater.begin, LEFT)
+    assert sum(m.is_pair for m in session.landmarks) == 4
+    assert not [i for i in view.model.layers if isinstance(i, Vectors)]
+    use(session, dict(zip(("fixed", "moving"), layers, strict=True)))
 
 
 def _place(session: Any, landmarks: Any) -> None:

@@ -61,10 +61,14 @@ class ImageTag:
 
 @dataclass(frozen=True, eq=False)
 class LandmarkTag:
-    """What a Points layer remembers: which side it marks, and its frame as in `ImageTag`."""
+    """What a Points layer remembers: which side it marks, and its frame as in `ImageTag`.
+
+    `rater` is 2 where another person clicks the same places again.
+    """
 
     side: Side
     frame: FloatArray = field(default_factory=_identity)
+    rater: int = 1
 
 
 @dataclass(frozen=True, eq=False)

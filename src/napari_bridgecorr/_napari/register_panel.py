@@ -10,6 +10,7 @@ from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from .continue_row import ContinueRow
+from .fit_extras import MoreButton
 from .fit_step import FitStep
 from .image_maps_step import ImageMapsStep
 from .images_step import ImagesStep
@@ -18,6 +19,7 @@ from .lifeline import Lifeline
 from .overlay_box import OverlayBox
 from .panel_parts import Message
 from .results_step import ResultsStep
+from .second_rater import SecondRater
 from .tour import Tour, tour_button
 from .viewer_session import session_of
 
@@ -46,6 +48,16 @@ class RegisterPanel(QWidget):
         self.fit = FitStep(session, lifeline)
         self.overlay = OverlayBox(session, lifeline)
         self.image_maps = ImageMapsStep(session, lifeline)
+        self.rater = SecondRater(session, lifeline, self.landmarks)
+        self.fit.body.addWidget(
+            MoreButton(
+                self.rater,
+                "Second rater",
+                "Another person clicks the same places, blinded; then both are compared (µm)",
+                "bridgecorr_rater_fold",
+            )
+        )
+        self.fit.body.addWidget(self.rater)
         self.results = ResultsStep(session, lifeline)
         self.continuing = ContinueRow(session, lifeline, self.landmarks)
         self.results.window_document = self.continuing.autosave.document

@@ -91,7 +91,7 @@ class Suggestions(QWidget):
         lifeline.connect(session.canvases.changed, self._on_layers)
         lifeline.at_end(self._keys.end)
         lifeline.at_end(self.marks.end)
-        self._images = tuple(session.image_layer(side) for side in SIDES)
+        self._belongs_to = self._subject()
         self.refresh()
 
     def _add_widgets(self) -> None:
@@ -388,13 +388,22 @@ class Suggestions(QWidget):
         if self._proposals is not None and not self._lacking():
             self.start()
 
+    def _subject(self) -> tuple[object, ...]:
+        """Images and landmarks' layers, of which another is another question."""
+        session = self._session
+        return tuple(f(side) for side in SIDES for f in (session.image_layer, session.point_layer))
+
     def _on_images(self) -> None:
-        images = tuple(self._session.image_layer(side) for side in SIDES)
-        if images != self._images:  # what was found belongs to others
-            self._images = images
+        subject = self._subject()
+        if subject != self._belongs_to:  # what was found belongs to others
+            had_others = None not in self._belongs_to
+            same_images = subject[::2] == self._belongs_to[::2]
+            self._belongs_to = subject
             self.jobs.stop()
             self._again.stop()
-            self._proposals, self._rejected, self._fault = None, (), ""
+            if had_others:
+                self._proposals, self._fault = None, ""
+                self._rejected = self._rejected if same_images else ()
         self.refresh()
 
     def _on_layers(self) -> None:
@@ -403,7 +412,7 @@ class Suggestions(QWidget):
         if self.marks.is_removed():
             self.shown.setChecked(False)  # the user took the layer out of the list
         self._keys.refresh()
-        self.refresh()
+        self._on_images()
 
     def _on_failed(self, reason: str) -> None:
         self._fault = for_the_window(reason)

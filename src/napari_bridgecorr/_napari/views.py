@@ -155,7 +155,9 @@ def move_points_to_frame(points: Points, side: Side, frame: Any) -> None:
     world = world_points(points)
     if points.ndim != 3:
         return  # a layer of other axes is left where its maker put it
-    points.metadata = {**points.metadata, METADATA_KEY: LandmarkTag(side, frame)}
+    tag = tag_of(points)
+    rater = tag.rater if isinstance(tag, LandmarkTag) else 1
+    points.metadata = {**points.metadata, METADATA_KEY: LandmarkTag(side, frame, rater)}
     points.units = SPATIAL_UNITS
     scale = float(points.scale[-1])
     place_layer(points, np.diag([scale, scale, scale, 1.0]))

@@ -165,6 +165,7 @@ def _point_document(layer: Points) -> Document:
     return {
         "kind": "points",
         "side": tag.side if isinstance(tag, LandmarkTag) else None,
+        "rater": tag.rater if isinstance(tag, LandmarkTag) else 1,
         "ndim": layer.ndim,
         "data": _plain(layer.data),
         "features": {
@@ -337,6 +338,9 @@ def _point_layer(saved: Document) -> Points:
         base.pop("axis_labels", None)
     defaults = base.pop("feature_defaults", None)
     layer = Points(data, **base)
+    if side is not None:
+        tag = LandmarkTag(side, frame, saved.get("rater", 1))
+        layer.metadata = {**layer.metadata, METADATA_KEY: tag}
     if defaults is not None and defaults.keys() == table.keys():
         layer.feature_defaults = defaults
     layer.selected_data = set()

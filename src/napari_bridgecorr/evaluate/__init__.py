@@ -11,6 +11,7 @@ from .maps import (
     lazy_map,
 )
 from .overlap import dice
+from .rater_sites import SiteDifferences, compare_sites
 from .target_error import TargetError, fitted_among, target_error
 
 __all__ = [
@@ -20,7 +21,9 @@ __all__ = [
     "PredictedError",
     "Quantity",
     "RaterDifference",
+    "SiteDifferences",
     "TargetError",
+    "compare_sites",
     "dice",
     "fitted_among",
     "inter_rater",
