@@ -137,9 +137,9 @@ class Suggestions(QWidget):
         self.level.setValue(100 * DEFAULT_CONFIDENCE)
         self.level.setSuffix(" %")
         self.level.setToolTip(
-            "Pairs at least so sure are accepted together. On test images with known truth 95 % or "
-            f"more of those above {100 * DEFAULT_CONFIDENCE:g} % lay within 1.5 voxels of the "
-            "coarser image"
+            "Pairs at least so sure are accepted together. On most test images with known truth "
+            f"more than 95 % of those above {100 * DEFAULT_CONFIDENCE:g} % lay within 1.5 voxels "
+            "of the coarser image: look at some before you accept all"
         )
         self.level.valueChanged.connect(self.refresh)
         self.level_words = muted("Sure enough from")
