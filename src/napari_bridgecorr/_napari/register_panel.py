@@ -6,16 +6,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from .continue_row import ContinueRow
+from .docked_panel import DockedPanel
 from .fit_extras import MoreButton
 from .fit_step import FitStep
 from .image_maps_step import ImageMapsStep
 from .images_step import ImagesStep
 from .landmarks_step import LandmarksStep
-from .lifeline import Lifeline
 from .overlay_box import OverlayBox
 from .panel_parts import Message
 from .results_step import ResultsStep
@@ -26,10 +26,8 @@ from .viewer_session import session_of
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-_WIDTH_PX, _HEIGHT_PX = 370, 900
 
-
-class RegisterPanel(QWidget):
+class RegisterPanel(DockedPanel):
     """Register two images of a viewer by landmarks.
 
     Parameters
@@ -39,10 +37,9 @@ class RegisterPanel(QWidget):
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__()
-        self.setObjectName("bridgecorr_register")
         session = session_of(napari_viewer)
-        self._lifeline = lifeline = Lifeline(session)
+        super().__init__(session, "bridgecorr_register")
+        lifeline = self._lifeline
         self.images = ImagesStep(session, lifeline)
         self.landmarks = LandmarksStep(session, lifeline)
         self.fit = FitStep(session, lifeline)
@@ -90,27 +87,6 @@ class RegisterPanel(QWidget):
         layout.addWidget(self.message)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.setMinimumWidth(320)
-        self._was_docked = False
-        # the C++ side may die first (its window is closed): nothing of this widget is touched then
-        self.destroyed.connect(partial(_end, lifeline))
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the panel has let go of its viewer."""
-        return self._lifeline.is_over
-
-    def sizeHint(self) -> QSize:
-        """As wide as it needs to be."""
-        return QSize(_WIDTH_PX, _HEIGHT_PX)
-
-    def event(self, event: QEvent) -> bool:
-        """Notice that the dock was closed: it takes its widget out and sends no close event."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self.parent() is not None:
-                self._was_docked = True
-            elif self._was_docked:
-                self._lifeline.end()
-        return super().event(event)
 
 
 def _tell(message: Message, text: str, is_complaint: bool) -> None:
@@ -119,7 +95,3 @@ def _tell(message: Message, text: str, is_complaint: bool) -> None:
         show_error(text)
     else:
         message.say(text)
-
-
-def _end(lifeline: Lifeline, *_: object) -> None:
-    lifeline.end()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from ..errors import BridgecorrError
 from ..geometry.plane_outline import plane_outline
+from .docked_panel import DockedPanel
 from .frames import is_resliced
 from .landmark_moves import time_shown
-from .lifeline import Lifeline
 from .panel_parts import LayerChooser, Message, Step, button, muted
 from .plane_bench import bench_of
 from .plane_drag import PlaneDrag
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.viewer import Viewer
 
-_WIDTH_PX, _HEIGHT_PX = 370, 900
 _LOOK_EVENTS = ("contrast_limits", "colormap", "visible")
 
 
-class ReslicePanel(QWidget):
+class ReslicePanel(DockedPanel):
     """Reslice an image of a viewer along a reference plane.
 
     Parameters
@@ -43,10 +42,9 @@ class ReslicePanel(QWidget):
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__()
-        self.setObjectName("bridgecorr_reslice")
-        self._session = session = session_of(napari_viewer)
-        self._lifeline = lifeline = Lifeline(session)
+        session = session_of(napari_viewer)
+        super().__init__(session, "bridgecorr_reslice")
+        self._session, lifeline = session, self._lifeline
         self.bench = bench = bench_of(session)
         self.layers = PlaneLayers(session, bench, lifeline)
         self.image = LayerChooser(
@@ -86,9 +84,6 @@ class ReslicePanel(QWidget):
         for signal in (session.layers_changed, session.images_changed, bench.image_changed):
             lifeline.connect(signal, self.refresh)
         lifeline.at_end(self._unwatch)
-        self._was_docked = False
-        # the C++ side may die first (its window is closed): nothing of this widget is touched then
-        self.destroyed.connect(partial(_end, lifeline))
         self._choose_first()
         self.refresh()
         self._ask_for_picture()
@@ -251,33 +246,9 @@ class ReslicePanel(QWidget):
         self.layers.refresh_look()
         self._ask_for_picture()
 
-    # -- the widget ------------------------------------------------------------------------------
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the panel has let go of its viewer."""
-        return self._lifeline.is_over
-
-    def sizeHint(self) -> QSize:
-        """As wide as it needs to be."""
-        return QSize(_WIDTH_PX, _HEIGHT_PX)
-
-    def event(self, event: QEvent) -> bool:
-        """Notice that the dock was closed: it takes its widget out and sends no close event."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self.parent() is not None:
-                self._was_docked = True
-            elif self._was_docked:
-                self._lifeline.end()
-        return super().event(event)
-
 
 def _tell(message: Message, text: str, is_complaint: bool) -> None:
     if is_complaint:
         message.complain(text)
     else:
         message.say(text)
-
-
-def _end(lifeline: Lifeline, *_: object) -> None:
-    lifeline.end()

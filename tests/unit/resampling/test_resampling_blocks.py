@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 from resampling_samples import bent, image_of, rotation_about, smooth_noise
 
+from napari_bridgecorr.fitting import FitOptions, fit
 from napari_bridgecorr.geometry import Grid
+from napari_bridgecorr.landmarks import LandmarkPairs
 from napari_bridgecorr.resampling import PullSampler, resample, sampler
 from napari_bridgecorr.transform import Affine, Chain, DisplacementField, Transform
 from napari_bridgecorr.voxel_source import in_memory
@@ -107,6 +109,33 @@ def test_a_map_that_bends_between_the_lattice_points_is_read_whole() -> None:
     found = PullSampler(image, field, grid, "linear").block(0, (0, 0, 0), (1, 1, 81)).values
     expected = np.arange(81) + displacement[2, 0, 0]
     np.testing.assert_allclose(found.ravel(), expected, atol=1e-4)
+
+
+def test_a_gentle_bend_reads_little_more_than_its_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read holds every sample, and ends a few voxels beyond the outermost ones."""
+    rng = np.random.default_rng(0)
+    grid = Grid.from_spacing((160, 160, 160), 1.0)
+    fixed = rng.uniform(0, 160, (40, 3))
+    moving = fixed + rng.normal(0, 1, fixed.shape)
+    pairs = LandmarkPairs(tuple(map(str, range(40))), fixed, moving)
+    spline = fit(pairs, FitOptions("tps", 0.0)).transform
+    boxes = []
+    read = PullSampler._read
+
+    def noted(self: PullSampler, time: int, box: np.ndarray) -> np.ndarray:
+        boxes.append(box)
+        return read(self, time, box)
+
+    monkeypatch.setattr(PullSampler, "_read", noted)
+    image = image_of(np.zeros(grid.shape, np.uint16))
+    start, stop = np.array([40, 50, 60]), np.array([104, 114, 124])
+    PullSampler(image, spline, grid, "linear").block(0, start.tolist(), stop.tolist())
+    (box,) = boxes  # nothing was missed and read again
+    voxels = np.stack(np.meshgrid(*map(np.arange, start, stop), indexing="ij"), -1).reshape(-1, 3)
+    index = spline.map(voxels.astype(float))
+    beyond = np.array([index.min(axis=0) - box[0], box[1] - 1 - index.max(axis=0)])
+    assert (beyond >= 0).all()
+    assert (beyond < 6).all()
 
 
 def test_a_block_whose_corners_leave_the_image_may_come_back_into_it() -> None:

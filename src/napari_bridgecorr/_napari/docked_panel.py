@@ -1,0 +1,57 @@
+"""What the panels in a dock have in common: they let go of the viewer when they are closed."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent, QSize
+from qtpy.QtWidgets import QWidget
+
+from .lifeline import Lifeline
+
+if TYPE_CHECKING:
+    from .viewer_session import ViewerSession
+
+_WIDTH_PX, _HEIGHT_PX = 370, 900
+
+
+class DockedPanel(QWidget):
+    """A panel that ends its lifeline when its dock is closed or its window dies.
+
+    Parameters
+    ----------
+    session : ViewerSession
+    name : str
+        Qt's object name.
+    """
+
+    def __init__(self, session: ViewerSession, name: str) -> None:
+        super().__init__()
+        self.setObjectName(name)
+        self._lifeline = Lifeline(session)
+        self._was_docked = False
+        # the C++ side may die first (its window is closed): nothing of this widget is touched then
+        self.destroyed.connect(partial(_end, self._lifeline))
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the panel has let go of its viewer."""
+        return self._lifeline.is_over
+
+    def sizeHint(self) -> QSize:
+        """As wide as it needs to be."""
+        return QSize(_WIDTH_PX, _HEIGHT_PX)
+
+    def event(self, event: QEvent) -> bool:
+        """Notice that the dock was closed: it takes its widget out and sends no close event."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None:
+                self._was_docked = True
+            elif self._was_docked:
+                self._lifeline.end()
+        return super().event(event)
+
+
+def _end(lifeline: Lifeline, *_: object) -> None:
+    lifeline.end()
