@@ -17,7 +17,9 @@ from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_bridgecorr._napari.ghost import is_ghost
 from napari_bridgecorr._napari.landmark_layers import raw_ids, world_points
+from napari_bridgecorr._napari.placing_guide import outcome
 from napari_bridgecorr._napari.viewer_session import session_of
+from napari_bridgecorr.fitting.predicted_place import PredictedPlace
 
 KEY, SHIFT = Qt.Key, Qt.KeyboardModifier.ShiftModifier
 UM = ("um", "um", "um")
@@ -138,8 +140,13 @@ def test_from_the_third_pair_on_the_partner_is_expected_and_confirmed(
     expected = world_points(ghost)[0]
     assert ghost not in session.all_point_layers()
 
+    guide, said = panel.landmarks.guide, []
+    assert "L04 is expected at the white cross in the moving image" in guide.words.text()
+    session.told.connect(lambda text, _: said.append(text))
     hand.press(KEY.Key_Return)
     assert not ghosts(viewer)
+    assert said == ["L04 is a pair, 0 µm from where it was expected."]
+    assert "4 pairs. Next: click another structure" in guide.words.text()
     assert np.allclose(session.landmarks["L04"].moving_um, expected, atol=1e-9)
     assert panel.landmarks.view == "fixed"
     assert all(np.all(layer.features["enabled"]) for layer in layers)
@@ -166,6 +173,15 @@ def test_from_the_third_pair_on_the_partner_is_expected_and_confirmed(
     qtbot.waitUntil(lambda: refinement.result.isVisible(), timeout=20_000)
     assert "Nothing stands out" in heard[0]
     assert "both images are compared" in heard[0]
+
+
+def test_a_partner_far_outside_the_outline_is_doubted() -> None:
+    expected = PredictedPlace(np.zeros(3), np.diag([25.0, 4.0, 4.0]), 50.0)
+    near, far = (outcome("L07", np.array([0, y, 0.0]), expected) for y in (6.0, 24.0))
+    assert near == "L07 is a pair, 6 µm from where it was expected."
+    assert far.startswith("L07 is a pair, 24 µm from where it was expected, far outside")
+    unknown = PredictedPlace(np.zeros(3), np.full((3, 3), np.nan), 50.0)
+    assert outcome("L07", np.array([0, 24.0, 0]), unknown).endswith("expected.")
 
 
 def test_keys_and_clicks_act_on_the_current_landmark(at_work: Any) -> None:

@@ -18,11 +18,12 @@ pytest.importorskip("napari")
 from napari.layers import Image, Layer, Points, Vectors
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QFileDialog, QWidget
+from qtpy.QtWidgets import QApplication, QFileDialog, QScrollArea, QWidget
 
 from napari_bridgecorr._napari import outputs
 from napari_bridgecorr._napari.frames import METADATA_KEY, frame_of, world_matrix
 from napari_bridgecorr._napari.jobs import Job, LatestAnswer
+from napari_bridgecorr._napari.keyboard import native_of
 from napari_bridgecorr._napari.landmark_layers import raw_ids, world_points
 from napari_bridgecorr._napari.layers import image_to_layers
 from napari_bridgecorr._napari.viewer_session import session_of
@@ -147,6 +148,18 @@ def test_the_model_is_chosen_in_the_panel(registered: Any, qtbot: Any) -> None:
     assert not panel.fit.auto.isEnabled()
 
 
+def both_are_seen_whole(qtbot: Any, session: Any, canvases: list[Any]) -> None:
+    qtbot.waitUntil(lambda: canvases[0].scene.camera.zoom == canvases[1].scene.camera.zoom)
+    for side, canvas in zip(("fixed", "moving"), canvases, strict=True):
+        room = native_of(canvas)
+        seen_um = np.array([room.height(), room.width()]) / canvas.scene.camera.zoom
+        image = session.image(side)
+        size_um = (np.array(image.grid.shape) * image.grid.voxel_size_um)[1:]
+        assert np.all(size_um < seen_um)
+        middle = (size_um - image.grid.voxel_size_um[1:]) / 2  # world 0 is a voxel's centre
+        assert np.allclose(canvas.scene.camera.center[-2:], middle, atol=1)
+
+
 def test_pairs_from_the_first_click(
     viewer: Any, open_panel: Any, qtbot: Any, phantom_files: Any
 ) -> None:
@@ -155,8 +168,21 @@ def test_pairs_from_the_first_click(
     panel = open_panel(viewer)
     session = session_of(viewer)
     assert not panel.images.upright.isChecked()
-    click(panel.landmarks.new_layers)
+    guide = panel.landmarks.guide
+    assert "one click in each is a pair" in guide.words.text()
+    click(guide.start)
     assert panel.images.upright.isChecked()  # the MRI lies obliquely
+    assert not guide.start.isVisible()
+    assert "First pair: click a structure in the fixed image" in guide.words.text()
+    # side by side, each whole, a micrometre as large in both
+    canvases = [session.canvas_of(side) for side in ("fixed", "moving")]
+    assert canvases[0] is not canvases[1]
+    both_are_seen_whole(qtbot, session, canvases)
+    click(panel.landmarks.two_views)
+    qtbot.waitUntil(lambda: session.canvases.second is None, timeout=5000)
+    qtbot.waitUntil(lambda: canvas_of(viewer) is native_of(viewer), timeout=5000)
+    qtbot.wait(200)  # the room that it left is dealt out
+    click(panel.landmarks.view_buttons["fixed"])
     qtbot.wait(100)
     fixed, moving = session.point_layer("fixed"), session.point_layer("moving")
     assert isinstance(fixed, Points)
@@ -176,12 +202,14 @@ def test_pairs_from_the_first_click(
     assert panel.landmarks.view == "moving"
     assert str(moving.mode) == "add"
     assert panel.landmarks.table.text(0, 2) == "needs its moving point"
+    assert "L01: now click the same structure in the moving image" in guide.words.text()
     click_canvas(qtbot, viewer, (500.0, 600.0))
     assert raw_ids(fixed) == raw_ids(moving) == ["L01"]
     assert np.allclose(world_points(moving)[0][1:], (500, 600), atol=2 * pixel_um)
     assert panel.landmarks.view == "fixed"
     settled(qtbot, viewer)
     assert "1 pair: place at least 4 more for a thin-plate spline" in panel.fit.summary.text()
+    assert "1 pair. Next: click another structure" in guide.words.text()
     assert not panel.results.warp.isEnabled()
 
 
@@ -513,6 +541,13 @@ def test_a_failing_job_tells_in_one_line(qtbot: Any) -> None:
 def test_the_panel_fits_350_pixels(registered: Any) -> None:
     _, panel = registered
     assert panel.minimumSizeHint().width() <= 350
+    for area in panel.findChildren(QScrollArea):
+        if area.widget() is panel.landmarks.parentWidget():
+            # else its right edge lies under the scroll bar
+            assert area.widget().width() == area.viewport().width()
+            break
+    else:
+        pytest.fail("the steps are in no scroll area")
     for step in (panel.images, panel.landmarks, panel.fit, panel.results):
         assert step.minimumSizeHint().width() <= 350 - 16 - 14  # margins and the scroll bar
 

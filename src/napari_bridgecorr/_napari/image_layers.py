@@ -46,6 +46,12 @@ def channels_beside(layer: Layer, layers: Iterable[Layer]) -> list[Layer]:
     ]
 
 
+def image_name(layer: Layer) -> str:
+    """What an image is called, whichever of its channels the layer shows."""
+    tag = tag_of(layer)
+    return tag.image.name if isinstance(tag, ImageTag) else layer.name
+
+
 @dataclass(frozen=True, eq=False)
 class _Kept:
     layer: weakref.ref[Layer]

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QPushButton
 from ..errors import BridgecorrError
 from .first_steps import FirstSteps
 from .frames import ImageTag, is_upright, tag_of
+from .image_layers import image_name
 from .landmark_layers import COLOURS, SIDES
 from .layers import set_voxel_size
 from .panel_parts import LayerChooser, Step, muted
@@ -141,9 +142,8 @@ class ImagesStep(Step):
 
 def _name(layer: Layer) -> str:
     tag = tag_of(layer)
-    if isinstance(tag, ImageTag) and len(tag.image.channels) > 1:
-        return f"{tag.image.name} ({len(tag.image.channels)} channels)"
-    return layer.name
+    is_one_of_many = isinstance(tag, ImageTag) and len(tag.image.channels) > 1
+    return image_name(layer) if is_one_of_many else layer.name
 
 
 def _is_same_image(a: Layer, b: Layer) -> bool:

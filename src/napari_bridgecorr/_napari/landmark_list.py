@@ -142,11 +142,7 @@ class LandmarkList(QWidget):
         if shown != n:
             counts.append(f"{shown} shown")
         counts.append(f"{len(chosen)} selected")
-        self.count.setText(
-            " · ".join(counts)
-            if n
-            else "No landmarks yet: “New layers”, then click the same structure in both images."
-        )
+        self.count.setText(" · ".join(counts) if n else "No landmarks yet.")
 
     def _on_filter(self, *_: object) -> None:
         self.table.rows.set_filter(self.search.text(), self.kind.currentData())

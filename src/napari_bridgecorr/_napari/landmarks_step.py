@@ -37,6 +37,7 @@ from .layers import image_of_layer
 from .named_views import NamedViews
 from .panel_parts import LayerChooser, Step, button
 from .placing import Placing
+from .placing_guide import PlacingGuide
 from .refine_landmarks import RefineLandmarks
 from .suggestions import Suggestions
 from .two_views_button import TwoViewsButton
@@ -114,6 +115,9 @@ class LandmarksStep(Step):
             )
         )
         self.body.addWidget(self.keys)
+        self.guide = PlacingGuide(session, lifeline, self.placing, self.place)
+        self.guide.start.clicked.connect(self.start_placing)
+        self.body.insertWidget(1, self.guide)  # below the heading
         self.table.itemSelectionChanged.connect(self._on_selected)
         lifeline.connect(session.layers_changed, self.refresh_layers)
         lifeline.connect(session.images_changed, self.refresh_layers)
@@ -296,6 +300,13 @@ class LandmarksStep(Step):
         self.refresh_layers()
         self.place.setChecked(True)
         self.set_view("fixed")
+
+    def start_placing(self) -> None:
+        """Make both Points layers and show the images side by side, ready to click."""
+        self.place.setFocus()  # the button that was pressed goes: the panel is not to scroll
+        self.make_layers()
+        if all(self._session.point_layer(side) is not None for side in SIDES):
+            self.two_views.open()
 
     def look_at_landmark(self, landmark_id: str) -> None:
         """Centre the view on a landmark, in the image that is shown."""

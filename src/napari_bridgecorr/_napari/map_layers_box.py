@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtGui import QColor, QLinearGradient, QPainter, QPaintEvent
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from .map_layers import Kind, MapLayers
 from .panel_parts import muted
@@ -49,18 +49,19 @@ class MapLayersBox(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
-        row = QHBoxLayout()
-        row.setSpacing(8)
+        # side by side the three are wider than a panel
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(2)
         self.boxes: dict[Kind, QCheckBox] = {}
-        for kind, text, tip in _BOXES:
+        for at, (kind, text, tip) in enumerate(_BOXES):
             box = QCheckBox(text)
             box.setObjectName(f"bridgecorr_map_{kind}")
             box.setToolTip(tip)
             box.toggled.connect(partial(self.layers.want, kind))
             self.boxes[kind] = box
-            row.addWidget(box)
-        row.addStretch(1)
-        column.addLayout(row)
+            grid.addWidget(box, *divmod(at, 2))
+        column.addLayout(grid)
         self.scale = _ErrorScale()
         column.addWidget(self.scale)
         self.note = muted()

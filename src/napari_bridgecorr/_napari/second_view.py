@@ -8,7 +8,6 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from functools import partial
-from html import escape
 from typing import TYPE_CHECKING
 
 from napari.components import ViewerModel
@@ -28,6 +27,8 @@ from qtpy.QtWidgets import (
 
 from ..errors import BridgecorrError
 from .dock_room import DockRoom
+from .image_layers import image_name
+from .image_title import ImageTitle
 from .landmark_layers import COLOURS
 from .layer_mirror import LayerMirror
 from .lifeline import Lifeline
@@ -88,8 +89,7 @@ class SecondView(QWidget):
         self.destroyed.connect(partial(_let_go, self._parts()))
 
     def _add_widgets(self) -> None:
-        self.title = QLabel()
-        self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.title = ImageTitle(COLOURS["moving"])
         self.channels = ChannelToggles()
         self.volume = button(
             "3-D", "Show the volume instead of one plane", name="bridgecorr_second_3d"
@@ -142,9 +142,7 @@ class SecondView(QWidget):
         chosen = self._session.image_layer("moving")
         self.empty.setVisible(not pairs)
         self.canvas.setVisible(bool(pairs))
-        name = "Moving image" if chosen is None else chosen.name
-        self.title.setText(f'<span style="color:{COLOURS["moving"]}">●</span> {escape(name)}')
-        self.title.setToolTip(name)
+        self.title.show_name("Moving image" if chosen is None else image_name(chosen))
         self.channels.show_channels(pictures)
         points = self.points
         if points is not None and self.model.layers.selection.active is not points:

@@ -34,15 +34,15 @@ class SuggestionChoices(QWidget):
             vessels.setToolTip(
                 f"Whether vessels are brighter or darker than the tissue in the {side} image"
             )
-            vessels.addItem("vessels: find out", None)
+            vessels.addItem("find out", None)
             for polarity in POLARITIES:
-                vessels.addItem(f"{polarity} vessels", polarity)
+                vessels.addItem(polarity, polarity)
             self.channel[side], self.vessels[side] = channel, vessels
             row = QHBoxLayout()
             row.setSpacing(4)
             row.addWidget(channel, 1)
             row.addWidget(vessels, 1)
-            form.addRow(f"{side.capitalize()}", row)
+            form.addRow(f"Vessels, {side}", row)
 
     def show_channels(self, session: ViewerSession) -> None:
         """List the channels of the images as they are now."""

@@ -116,6 +116,8 @@ def describe_image(image: SpatialImage | None) -> str:
     parts = [f"{size} voxels", f"{voxels} µm"]
     if not is_upright(image.grid):
         parts.append("oblique")
+    if len(image.channels) > 1:
+        parts.append(f"{len(image.channels)} channels")
     return " · ".join(parts)
 
 

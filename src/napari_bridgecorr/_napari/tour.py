@@ -8,7 +8,8 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from .autosave_files import folder
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from .viewer_session import ViewerSession
 
 _HALO_PX = 3
+# until a button that says that it is at work has been drawn
+_SEEN_MS = 40
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,14 @@ class Tour(QFrame):
             " background: rgba(127, 127, 127, 40); }"
         )
         self.words = wrapped("bridgecorr_tour_words")
+        self.words.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._longest = wrapped()  # never shown: it measures
+        self._longest.setParent(self)
+        self._longest.hide()
+        self._opening = QTimer(self)
+        self._opening.setSingleShot(True)
+        self._opening.setInterval(_SEEN_MS)
+        self._opening.timeout.connect(self._begin)
         self.go = primary("", "", name="bridgecorr_tour_go")
         self.back = button("Back", "The card before", name="bridgecorr_tour_back")
         self.skip = button(
@@ -140,10 +151,19 @@ class Tour(QFrame):
 
     def start(self) -> None:
         """From the first card, on the sample data where nothing is open."""
+        self.show()
+        if self._session.image_layers():
+            self._begin()
+            return
+        self.go.setText("Opening the sample data…")
+        self.go.setEnabled(False)
+        self._opening.start()
+
+    def _begin(self) -> None:
+        self.go.setEnabled(True)
         if not self._session.image_layers():
             open_sample(self._session)
         self._at = 0
-        self.show()
         self._show()
 
     def forward(self) -> None:
@@ -183,12 +203,27 @@ class Tour(QFrame):
             self.go.setText("Take the tour")
             self.go.setToolTip("Two minutes; nothing of yours is changed")
             return
-        number = f'<span style="color:{ACCENT}">{self._at + 1} of {len(CARDS)}</span>'
-        self.words.setText(f"{number}&nbsp; <b>{escape(card.title)}</b><br>{escape(card.text)}")
+        self.words.setText(_text(self._at))
+        self._keep_height()
         is_last = self._at + 1 == len(CARDS)
         self.go.setText("Done" if is_last else "Next")
         self.go.setToolTip("The tour is over" if is_last else f"Next: {CARDS[self._at + 1].title}")
         self._point_at(card.control)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Stay as tall as the longest card, so that “Next” stays under the mouse."""
+        super().resizeEvent(event)
+        self._keep_height()
+
+    def _keep_height(self) -> None:
+        if self.card is None:
+            self.words.setMinimumHeight(0)
+            return
+        width, tallest = self.words.width(), 0
+        for number in range(len(CARDS)):
+            self._longest.setText(_text(number))
+            tallest = max(tallest, self._longest.heightForWidth(width))
+        self.words.setMinimumHeight(tallest)
 
     def _point_at(self, name: str) -> None:
         target = self._panel.findChild(QWidget, name)
@@ -240,6 +275,12 @@ class _Halo(QFrame):
     def _follow(self) -> None:
         m = _HALO_PX
         self.setGeometry(self._target.geometry().adjusted(-m, -m, m, m))
+
+
+def _text(number: int) -> str:
+    card = CARDS[number]
+    count = f'<span style="color:{ACCENT}">{number + 1} of {len(CARDS)}</span>'
+    return f"{count}&nbsp; <b>{escape(card.title)}</b><br>{escape(card.text)}"
 
 
 def tour_button(tour: Tour) -> QWidget:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QPushButton, QSizePolicy
 
+from ..errors import BridgecorrError
 from .second_view import close_second_view, open_second_view
+from .views import frame_both
 
 if TYPE_CHECKING:
     from .viewer_session import ViewerSession
+
+
+# both canvases have their sizes only when Qt has dealt out the window's room
+_LAID_OUT_MS = 80
 
 
 class TwoViewsButton(QPushButton):
@@ -25,6 +32,10 @@ class TwoViewsButton(QPushButton):
         )
         self.setCheckable(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._framing = QTimer(self)
+        self._framing.setSingleShot(True)
+        self._framing.setInterval(_LAID_OUT_MS)
+        self._framing.timeout.connect(self._frame)
         self.clicked.connect(self._on_clicked)
         self.show_state()
 
@@ -32,9 +43,23 @@ class TwoViewsButton(QPushButton):
         """Down or up, as things are."""
         self.setChecked(self._session.canvases.second is not None)
 
+    def open(self) -> None:
+        """Open the second view, and show both images whole at one scale."""
+        if open_second_view(self._session, self.window()) is not None:
+            self._framing.start()
+        self.show_state()
+
+    def _frame(self) -> None:
+        if self._session.canvases.second is None:
+            return  # closed again meanwhile
+        try:
+            frame_both(self._session)
+        except BridgecorrError:
+            return  # step 1 says what is wrong with a layer
+
     def _on_clicked(self, checked: bool) -> None:
         if checked:
-            open_second_view(self._session, self.window())
+            self.open()
         else:
             close_second_view(self._session)
         self.show_state()

@@ -92,6 +92,24 @@ def frame_view(session: ViewerSession, side: Side) -> None:
     fit_layers(viewer, layers)
 
 
+def frame_both(session: ViewerSession) -> None:
+    """Fit each of two views to its image, at one scale: a micrometre is as large in both."""
+    canvases = [session.canvas_of(side) for side in SIDES]
+    scales = []
+    for side, canvas in zip(SIDES, canvases, strict=True):
+        frame_view(session, side)
+        if canvas is not None:
+            scales.append(canvas.scene.camera.zoom / _um_across(canvas))
+    for canvas in canvases:
+        if canvas is not None and canvas.dims.ndisplay == 2:
+            canvas.scene.camera.zoom = min(scales) * _um_across(canvas)
+
+
+def _um_across(canvas: ViewerModel) -> float:
+    units = canvas.layers.extent.units
+    return 1.0 if units is None else um_per(str(units[-1]))
+
+
 def fit_layers(viewer: ViewerModel, layers: Sequence[Layer]) -> None:
     """Fit the view to some layers.
 

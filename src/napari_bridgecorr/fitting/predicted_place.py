@@ -78,6 +78,15 @@ class PredictedPlace:
         pairs = ((0, 1), (0, 2), (1, 2))
         return np.concatenate([self._outline(main.T[list(p)], 3, n, level) for p in pairs])
 
+    def outlines_away(self, point_um: ArrayLike, level: float = LEVEL) -> float:
+        """How far a (3,) point lies from the place, in distances to the outline on the way to it.
+
+        1 is on the ellipsoid that the truth lies in with probability `level`.
+        """
+        off = np.asarray(point_um, dtype=np.float64) - self.place_um
+        squared = float(off @ np.linalg.pinv(self.spread_um2, hermitian=True) @ off)
+        return float(np.sqrt(squared)) / self._reach(3, level)
+
     def _outline(self, plane: FloatArray, dimensions: int, n: int, level: float) -> FloatArray:
         values, vectors = np.linalg.eigh(plane @ self.spread_um2 @ plane.T)
         angle = np.linspace(0, 2 * np.pi, n, endpoint=False)

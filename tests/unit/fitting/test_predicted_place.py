@@ -45,6 +45,9 @@ def test_the_ellipsoid_is_one_of_equal_probability() -> None:
     distance = np.einsum("ni,ij,nj->n", away, np.linalg.inv(SPREAD), away)
     assert np.allclose(distance, distance[0])
     assert len(away) == 48
+    for times in (0.0, 1.0, 2.5):
+        point = place.place_um + times * away[5]
+        assert place.outlines_away(point) == pytest.approx(times)
 
 
 def test_the_outline_moves_with_the_coordinates() -> None:
