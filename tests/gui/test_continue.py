@@ -14,15 +14,21 @@ import pytest
 
 pytest.importorskip("napari")
 
-from killed_window import shown
+from killed_window import camera, shown
 from napari.layers import Points
+from test_live_overlay import check
 from test_register_panel import click, settled
 
 from napari_bridgecorr._napari import autosave_files
+from napari_bridgecorr._napari.frames import is_drawn_by_panel
 from napari_bridgecorr._napari.landmark_layers import SIDES
+from napari_bridgecorr._napari.plane_bench import bench_of
+from napari_bridgecorr._napari.residual_layer import is_residual_layer
 from napari_bridgecorr._napari.viewer_session import session_of
 from napari_bridgecorr.errors import FitError
+from napari_bridgecorr.geometry import Plane
 from napari_bridgecorr.session import load_session
+from napari_bridgecorr.workflow.plane_draft import PlaneDraft
 from napari_bridgecorr.workflow.replay import run_session
 
 HERE = Path(__file__).parent
@@ -65,7 +71,7 @@ def test_a_killed_window_is_continued(
 
 
 def test_sessions_are_kept_apart_and_the_newest_is_offered(
-    registered: Any, qtbot: Any, kept_sessions: Path
+    registered: Any, open_panel: Any, qtbot: Any, kept_sessions: Path
 ) -> None:
     viewer, panel = registered
     qtbot.waitUntil(lambda: len(list(kept_sessions.glob("[!.]*.json"))) == 1, timeout=5000)
@@ -94,6 +100,92 @@ def test_sessions_are_kept_apart_and_the_newest_is_offered(
     qtbot.waitUntil(lambda: session.landmarks == wanted, timeout=10_000)
     assert [layer for layer in viewer.layers if not isinstance(layer, Points)] == images
     assert [len(session.point_layer(side).data) for side in SIDES] == [n - 1, n]
+    check_views_and_plane(viewer, open_panel, qtbot)
+
+
+def check_views_and_plane(viewer: Any, open_panel: Any, qtbot: Any) -> None:
+    """Overlay, map layers, second view and plane come back as they were; the plane without us."""
+    panel, session = open_panel(viewer), session_of(viewer)
+    box = panel.overlay
+    qtbot.waitUntil(box.show_overlay.isEnabled, timeout=10_000)
+    panel.landmarks.two_views.click()
+    qtbot.wait(100)
+    second = session.canvases.second
+    second.channels.list.actions()[1].trigger()
+    second.linked.click()
+    second.model.dims.set_point(0, 120.0)
+    qtbot.wait(100)
+    second.linked.click()  # the fixed view has followed; from here on each stays
+    second.model.scene.camera.zoom *= 1.7
+    box.show_overlay.click()
+    box.modes["curtain"].click()
+    box.edge.setValue(300)
+    box.channel.setCurrentIndex(1)
+    box.map_layers.boxes["grid"].click()
+    panel.results.show_residuals.click()
+    viewer.scene.camera.zoom *= 1.3
+
+    def drawn() -> bool:
+        overlay, layers = box.overlay, box.map_layers.layers
+        is_idle = not (overlay.is_busy or layers.is_busy or session.is_fitting)
+        return is_idle and overlay.layer is not None and layers.layer("grid") is not None
+
+    qtbot.waitUntil(drawn, timeout=60_000)
+    qtbot.wait(300)
+    qtbot.waitUntil(drawn, timeout=60_000)
+    box.overlay.layer.contrast_limits = (150.0, 700.0)
+    session.image_layer("moving").visible = True
+    _, reslice = viewer.window.add_plugin_dock_widget("napari-bridgecorr", "Reslice")
+    qtbot.wait(200)
+    before = looks(viewer, session, panel)
+    # the Register panel is closed: the plane is kept all the same, and what the panel showed too
+    viewer.window.remove_dock_widget(panel)
+    assert not any(is_residual_layer(i) or is_drawn_by_panel(i) for i in viewer.layers)
+    path = reslice.continuing.autosave.path
+    plane = Plane.from_normal(session.image("moving").grid.centre_um, (1, 0.1, 0))
+    reslice.bench.change(PlaneDraft(way="found", found=plane, shift_um=3.0), "search")
+    qtbot.waitUntil(lambda: bool(autosave_files.read(path)[1].window["plane"]), timeout=20_000)
+    viewer.window.remove_dock_widget(reslice)
+    viewer.window.remove_dock_widget(second)
+    viewer.layers.clear()
+    bench_of(session).change(PlaneDraft(), "clear")
+    qtbot.waitUntil(lambda: path in [k.path for k in autosave_files.kept()], timeout=20_000)
+
+    # a new panel: all of it comes back
+    panel = open_panel(viewer)
+    box = panel.overlay
+    qtbot.waitUntil(panel.continuing.isVisible, timeout=20_000)
+    assert "a plane" in panel.continuing.words.text()
+    click(panel.continuing.go_on)
+    qtbot.waitUntil(lambda: session.fit is not None and drawn(), timeout=60_000)
+    viewer.window.add_plugin_dock_widget("napari-bridgecorr", "Reslice")
+    qtbot.wait(300)
+    qtbot.waitUntil(drawn, timeout=60_000)
+    assert bench_of(session).plane == plane.shifted(3.0)
+    after = looks(viewer, session, panel)
+    for key, wanted in before.items():
+        assert after[key] == wanted, key
+    check(session, box.overlay.layer, channel=1)  # the picture itself, from the moving image
+    assert box.modes["curtain"].isChecked()
+    assert box.edge.value() == 300
+    assert box.channel.currentIndex() == 1
+    assert any(is_residual_layer(i) for i in viewer.layers)
+
+
+def looks(viewer: Any, session: Any, panel: Any) -> dict[str, Any]:
+    """What both views and the overlay show, as it was drawn."""
+    overlay, second = panel.overlay.overlay, session.canvases.second
+    state = shown(viewer, session)
+    return {
+        **{key: state[key] for key in ("landmarks", "rows", "camera", "dims", "layers")},
+        "overlay": [overlay.is_on, overlay.mode, overlay.layer.contrast_limits],
+        "map": [panel.overlay.map_layers.layers.is_wanted(k) for k in ("grid", "folds", "error")],
+        "second camera": camera(second.model),
+        "second slice": [float(v) for v in second.model.dims.point],
+        "second channels": [copy.visible for _, copy in second.mirror.pairs()],
+        "second text": second.channels.text(),
+        "active": viewer.layers.selection.active.name,
+    }
 
 
 def _rows(kept: Any) -> list[int]:

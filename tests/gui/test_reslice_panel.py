@@ -5,7 +5,6 @@ What comes out is what `bridgecorr reslice` writes for the same plane.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,11 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 from napari_bridgecorr._napari.frames import is_drawn_by_panel, tag_of, world_matrix
 from napari_bridgecorr._napari.resliced_layers import outputs_of, resliced_records
 from napari_bridgecorr._napari.viewer_session import session_of
-from napari_bridgecorr._napari.window_state import open_images, show_document, window_document
 from napari_bridgecorr.cli.main import main
 from napari_bridgecorr.geometry import Grid, Plane
 from napari_bridgecorr.image import Channel, Source, SpatialImage
 from napari_bridgecorr.io.registry import open_image
 from napari_bridgecorr.io.writers import write_image
-from napari_bridgecorr.progress import Silent
 from napari_bridgecorr.workflow.plane_draft import PlaneDraft
 from napari_bridgecorr.workflow.replay import run_session
 
@@ -225,24 +222,27 @@ def test_points_on_the_window_make_the_image_along_it(
     assert [Path(i.path) for i in sources] == [stack]
     assert outputs[0].options["plane"] == bench.plane.to_dict()
     assert outputs[0].options["slab_um"] == 30
-    kept = json.loads(json.dumps(window_document(session)))
     kept_names = [layer.name for layer in viewer.layers if not is_drawn_by_panel(layer)]
     shown, plane = np.asarray(made[1].data), bench.plane
-    viewer.layers.clear()
-    assert "Open a volume first" in panel.about.text()
-    assert not source.draw.isEnabled()
-    bench.change(PlaneDraft(), "clear")
-    type_number(panel.result.own, "70")
-    assert show_document(session, kept, open_images(kept, tmp_path, Silent())) == []
-    assert bench.plane == plane
-    assert panel.result.options().slab_um == 30
-    names = [layer.name for layer in viewer.layers if not is_drawn_by_panel(layer)]
-    assert names == kept_names
-    again = next(i for i in viewer.layers if i.name == made[1].name)
-    np.testing.assert_array_equal(np.asarray(again.data), shown)
-    np.testing.assert_allclose(world_matrix(again), world_matrix(made[1]))
-    assert panel.layers.layer("points") is not None
     # closed, nothing of it stays in the view; the plane does
     viewer.window.remove_dock_widget(panel)
     assert [layer.name for layer in viewer.layers] == kept_names
     assert bench.plane == plane
+    # it was kept by itself, without the Register panel, and is offered again
+    viewer.layers.clear()
+    bench.change(PlaneDraft(), "clear")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-bridgecorr", "Reslice")
+    assert "Open a volume first" in panel.about.text()
+    assert not panel.source.draw.isEnabled()
+    qtbot.waitUntil(panel.continuing.isVisible, timeout=5_000)
+    assert "<b>a plane</b> on stack" in panel.continuing.words.text()
+    type_number(panel.result.own, "70")
+    press(panel.continuing.go_on)
+    qtbot.waitUntil(lambda: bench.plane == plane, timeout=20_000)
+    assert panel.message.text() == "Where you left: the plane."
+    assert panel.result.options().slab_um == 30
+    assert [i.name for i in viewer.layers if not is_drawn_by_panel(i)] == kept_names
+    again = next(i for i in viewer.layers if i.name == made[1].name)
+    np.testing.assert_array_equal(np.asarray(again.data), shown)
+    np.testing.assert_allclose(world_matrix(again), world_matrix(made[1]))
+    assert panel.layers.layer("points") is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,30 +43,35 @@ _WRITE_MS = 400
 _LOOK_MS = 1500
 
 
+_autosaves: weakref.WeakKeyDictionary[ViewerSession, Autosave] = weakref.WeakKeyDictionary()
+
+
+def autosave_of(session: ViewerSession) -> Autosave:
+    """The one that keeps a viewer's session, whichever panels are open."""
+    if session not in _autosaves:
+        _autosaves[session] = Autosave(session)
+    return _autosaves[session]
+
+
 class Autosave:
-    """Keeps the session of one window, from its first landmark on.
+    """Keeps the session of one window, from its first landmark or plane on.
 
     Parameters
     ----------
     session : ViewerSession
-    lifeline : Lifeline
-    panel_state : callable
-        What the panel shows, as plain values.
+        Held by weak reference.
     """
 
-    def __init__(
-        self,
-        session: ViewerSession,
-        lifeline: Lifeline,
-        panel_state: Callable[[], dict[str, Any]],
-    ) -> None:
+    def __init__(self, session: ViewerSession) -> None:
         self._session = weakref.ref(session)
-        self._panel_state = panel_state
+        self._n_users = 0
+        self._panel: Callable[[], dict[str, Any]] | None = None
+        self.panel_state: dict[str, Any] = {}
+        """What the Register panel showed last, or is to show when it is opened."""
         self._recorder = Recorder()
         self._written: tuple[dict[str, Any], LandmarkSet] | None = None
         self._path: Path | None = None
         self._has_begun = False
-        self._is_over = False
         self._has_complained = False
         self._answers = LatestAnswer()
         self._answers.answered.connect(self._on_written)
@@ -77,31 +83,63 @@ class Autosave:
         self._look = QTimer()
         self._look.setInterval(_LOOK_MS)
         self._look.timeout.connect(self.write_now)
-        self._look.start()
-        for signal in (session.landmarks_changed, session.images_changed, session.options_changed):
+
+    def join(self, lifeline: Lifeline, panel: Callable[[], dict[str, Any]] | None = None) -> None:
+        """Keep the session as long as a panel is open.
+
+        Parameters
+        ----------
+        lifeline : Lifeline
+            The panel's.
+        panel : callable, optional
+            What the Register panel shows, as plain values.
+        """
+        session = self._session()
+        if session is None:
+            return
+        self._n_users += 1
+        if self._n_users == 1:
+            self._look.start()
+        if panel is not None:
+            self._panel = panel
+        lifeline.at_end(partial(self._leave, panel))
+        for signal in (
+            session.landmarks_changed,
+            session.images_changed,
+            session.options_changed,
+            bench_of(session).changed,
+        ):
             lifeline.connect(signal, self._on_changed)
-        lifeline.at_end(self._end)
 
     @property
     def path(self) -> Path | None:
         """The file; None before there is anything to lose."""
         return self._path
 
+    @property
+    def has_panel(self) -> bool:
+        """Whether the Register panel is open."""
+        return self._panel is not None
+
     def document(self) -> dict[str, Any]:
         """What the window and the panel show now."""
         session = self._session()
         if session is None:
             return {}
-        return {**window_document(session), "panel": self._panel_state()}
+        if self._panel is not None:
+            self.panel_state = self._panel()
+        return {**window_document(session), "panel": self.panel_state}
 
     def write_now(self) -> None:
         """Hand what has changed to the thread that writes."""
         session = self._session()
-        if session is None or session.viewer is None or self._is_over:
+        if session is None or session.viewer is None or not self._n_users:
             return
-        has_work = bool(len(session.landmarks)) or not bench_of(session).is_empty
+        bench = bench_of(session)
+        has_work = bool(len(session.landmarks)) or not bench.is_empty
         self._has_begun = self._has_begun or has_work
         layers = [f(side) for side in SIDES for f in (session.image_layer, session.point_layer)]
+        layers.append(bench.layer)
         # a window that is closed takes its layers out first: what it had stays kept
         if not self._has_begun or all(layer is None for layer in layers):
             return
@@ -142,22 +180,27 @@ class Autosave:
     def _on_failed(self, reason: str) -> None:
         session = self._session()
         self._written = None  # tried again at the next look
-        if session is not None and not self._has_complained and not self._is_over:
+        if session is not None and not self._has_complained and self._n_users:
             self._has_complained = True
             session.told.emit(
                 f"The session cannot be kept by itself ({reason}): save it yourself, step 5.", True
             )
 
-    def _end(self) -> None:
+    def _leave(self, panel: Callable[[], dict[str, Any]] | None) -> None:
         # when the interpreter ends Qt's objects go first, one after the other
         if isalive(self._answers):
             self.write_now()
+        if panel is not None and panel is self._panel:
+            self._panel = None  # it holds the session
+        self._n_users -= 1
+        if self._n_users:
+            return
         for timer in (self._due, self._look):
             if isalive(timer):
                 timer.stop()
-        self._is_over = True
         if self._path is not None:
             autosave_files.let_go(self._path)
+        self._path, self._written, self._has_begun, self.panel_state = None, None, False, {}
 
 
 class Recorder:

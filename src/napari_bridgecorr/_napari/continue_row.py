@@ -7,22 +7,23 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.compat import isalive
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout
 
 from ..errors import ReadError
 from . import autosave_files
-from .autosave import Autosave
+from .autosave import autosave_of
 from .jobs import Job
 from .landmark_layers import SIDES
+from .lifeline import weak_call
 from .panel_jobs import PanelJobs
 from .panel_parts import ACCENT, ProgressLine, button, primary, wrapped
+from .plane_bench import bench_of
 from .window_state import open_images, pair_name, show_document, show_view_of
 
 if TYPE_CHECKING:
     from .autosave_files import Kept
-    from .landmarks_step import LandmarksStep
+    from .kept_views import PanelView
     from .lifeline import Lifeline
     from .viewer_session import ViewerSession
 
@@ -37,19 +38,18 @@ class ContinueRow(QFrame):
     ----------
     session : ViewerSession
     lifeline : Lifeline
-    landmarks : LandmarksStep
-        Whose view is kept and restored.
+    view : PanelView or None
+        What is kept of the Register panel, and restored. None beside another panel, which offers
+        only sessions with a plane: the view is restored when the Register panel is opened.
     """
 
-    def __init__(
-        self, session: ViewerSession, lifeline: Lifeline, landmarks: LandmarksStep
-    ) -> None:
+    def __init__(self, session: ViewerSession, lifeline: Lifeline, view: PanelView | None) -> None:
         super().__init__()
-        self._session, self._lifeline, self._landmarks = session, lifeline, landmarks
+        self._session, self._lifeline, self._view = session, lifeline, view
+        self._bench = bench_of(session)
         self._kept: list[Kept] = []
         self._offered: Kept | None = None
         self._refused: set[Path] = set()
-        self._last_state: dict[str, Any] = {}
         self.setObjectName("bridgecorr_continue_row")
         self.setStyleSheet(
             f"#bridgecorr_continue_row {{ border-left: 3px solid {ACCENT};"
@@ -82,17 +82,28 @@ class ContinueRow(QFrame):
         self.jobs = PanelJobs(lifeline, self.progress, self)
         self.jobs.failed.connect(self._on_failed)
         self.jobs.changed.connect(self._enable)
-        self.autosave = Autosave(session, lifeline, self._panel_state)
-        for signal in (session.landmarks_changed, session.images_changed):
+        self.autosave = autosave_of(session)
+        waiting = self.autosave.panel_state
+        self.autosave.join(lifeline, None if view is None else view.shown_state)
+        for signal in (session.landmarks_changed, session.images_changed, self._bench.changed):
             lifeline.connect(signal, self.refresh)
         self.hide()
         self._look_job = job = Job(lambda progress: autosave_files.kept())  # noqa: ARG005
         job.succeeded.connect(self._on_found)
         lifeline.start(job)
+        if view is not None and waiting:
+            # the panel was closed, or the session was restored without it
+            QTimer.singleShot(0, weak_call(self.show_waiting, waiting))
+
+    def show_waiting(self, state: dict[str, Any]) -> None:
+        """Show the panel as it was, over the layers as they are."""
+        if self._view is not None and not self._lifeline.is_over:
+            self._view.show_state(state)
 
     def refresh(self) -> None:
         """Offer what suits the images that are open, as long as nothing has been clicked."""
-        self._offered = None if len(self._session.landmarks) else self._suitable()
+        has_begun = bool(len(self._session.landmarks)) or not self._bench.is_empty
+        self._offered = None if has_begun else self._suitable()
         if self._offered is not None:
             self.words.setText(_in_words(self._offered))
             self.words.setToolTip(str(self._offered.path))
@@ -124,16 +135,13 @@ class ContinueRow(QFrame):
         self.jobs.start(job, partial(self._on_opened, kept), "opening images")
         self.show()
 
-    def _panel_state(self) -> dict[str, Any]:
-        if isalive(self._landmarks.place):  # when a window is closed its widgets go first
-            self._last_state = self._landmarks.shown_state()
-        return self._last_state
-
     def _suitable(self) -> Kept | None:
         session = self._session
         names = [pair_name(session.image_layer(side)) for side in SIDES]
         chosen = {name for name in names if name}
         others = [k for k in self._kept if k.path not in self._refused]
+        if self._view is None:
+            others = [k for k in others if k.window.get("plane")]
         fitting = [k for k in others if chosen <= set(k.pair)]
         return fitting[0] if fitting else None
 
@@ -143,19 +151,35 @@ class ContinueRow(QFrame):
             self.refresh()
 
     def _on_opened(self, kept: Kept, images: list[Any]) -> None:
-        session = self._session
+        session, view = self._session, self._view
+        state = kept.window.get("panel", {})
+        if view is not None:
+            view.open_views(state, self.window())
         missing = show_document(session, kept.window, images)
-        self._landmarks.show_state(kept.window.get("panel", {}))
         show_view_of(session, kept.window)
-        QTimer.singleShot(_LOOK_AFTER_MS, partial(_look_again, session, kept.window))
+        if view is not None:
+            view.show_state(state)
+        else:
+            self.autosave.panel_state = state
+        QTimer.singleShot(_LOOK_AFTER_MS, weak_call(self.look_again, kept.window))
         self._kept = [k for k in self._kept if k is not kept]
         self.refresh()
         n = len(session.landmarks)
-        said = f"Where you left: {n} landmark{'' if n == 1 else 's'}."
+        what = (
+            "the plane" if not n and self._bench.plane else f"{n} landmark{'' if n == 1 else 's'}"
+        )
+        said = f"Where you left: {what}."
         if missing:
             session.told.emit(f"{said} Not there: {'; '.join(missing)}.", True)
         else:
             session.told.emit(said, False)
+
+    def look_again(self, window: dict[str, Any]) -> None:
+        """Look where the window looked, if something made the views look elsewhere."""
+        if not self._lifeline.is_over:
+            show_view_of(self._session, window)
+            if self._view is not None:
+                self._view.look(window.get("panel", {}))
 
     def _on_refused(self) -> None:
         self._refused |= {k.path for k in self._kept}
@@ -169,16 +193,15 @@ class ContinueRow(QFrame):
         self.refuse.setEnabled(not self.jobs.is_busy)
 
 
-def _look_again(session: ViewerSession, window: dict[str, Any]) -> None:
-    show_view_of(session, window)
-
-
 def _in_words(kept: Kept) -> str:
-    names = [str(n) for n in kept.window.get("names", ()) if n]
+    # the plane's image may be one of the pair
+    names = list(dict.fromkeys(str(n) for n in kept.window.get("names", ()) if n))
     n = kept.n_landmarks
-    what = f"{n} landmark{'' if n == 1 else 's'}"
-    what += " and a plane" if kept.window.get("plane") else ""
-    return f"<b>{what}</b> on {' and '.join(names) or 'no image'}, {_ago(kept.saved_s)}."
+    has_plane = bool(kept.window.get("plane"))
+    what = [f"{n} landmark{'' if n == 1 else 's'}"] if n or not has_plane else []
+    what += ["a plane"] if has_plane else []
+    on = " and ".join(names) or "no image"
+    return f"<b>{' and '.join(what)}</b> on {on}, {_ago(kept.saved_s)}."
 
 
 def _ago(saved_s: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -80,6 +80,7 @@ class LiveOverlay:
         self._is_behind = False
         self._shown: Picture | None = None
         self._note = ""
+        self._kept: dict[str, Any] | None = None
         self._held = HeldLevel()
         self._decoded = ExitStack()
         self._pictures = NewestView()
@@ -153,7 +154,7 @@ class LiveOverlay:
         self._is_on = True
         self._canvas = CanvasView(viewer)
         fixed = self._session.image_layer("fixed")
-        if fixed is not None and self._canvas.plane(fixed) is None:
+        if fixed is not None and self._kept is None and self._canvas.plane(fixed) is None:
             frame_view(self._session, "fixed")
         # of levels too large to hold, the chunks in view are decoded once
         self._decoded.enter_context(kept(_MOST_DECODED_BYTES))
@@ -172,7 +173,7 @@ class LiveOverlay:
                 timer.stop()
         viewer, layer = self._session.viewer, self.layer
         self._layer, self._shown, self._asked, self._note = None, None, (), ""
-        self._seen, self._is_behind = None, False
+        self._seen, self._is_behind, self._kept = None, False, None
         self._canvas, self._held = None, HeldLevel()
         self._decoded.close()
         if viewer is not None and layer is not None and layer in viewer.layers:
@@ -206,6 +207,30 @@ class LiveOverlay:
             layer.contrast_limits_range = layer.contrast_limits = self._contrast()
             self._dress(layer)
         self.refresh()
+
+    def shown_state(self) -> dict[str, Any]:
+        """How it is shown, as plain values."""
+        layer = self.layer
+        known = self._kept or {"contrast": None, "visible": True}
+        if layer is not None:
+            limits = [float(v) for v in layer.contrast_limits]
+            known = {"contrast": limits, "visible": bool(layer.visible)}
+        return {
+            "is_on": self._is_on,
+            "mode": self._look.mode,
+            "edge": self._edge_at,
+            "channel": self._channel,
+            **known,
+        }
+
+    def show_state(self, state: Mapping[str, Any]) -> None:
+        """Show it as :meth:`shown_state` told; what else is shown, and where, stays."""
+        self.stop()
+        self._edge_at, self._channel = state.get("edge", 0.5), state.get("channel", 0)
+        self.set_mode(state.get("mode", self._look.mode))
+        if state.get("is_on"):
+            self._kept = {name: state.get(name) for name in ("contrast", "visible")}
+            self.start()
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -303,6 +328,9 @@ class LiveOverlay:
         layer = Image(**add_argument(values, shown.plane, fixed, shown.frame, self._contrast()))
         self._dress(layer)
         self._layer = weakref.ref(layer)
+        if self._kept is not None:
+            self._add_as_kept(layer)
+            return
         for other in self._session.result_layers():
             other.visible = False  # it would lie over, or under, the live one
         self._session.add_result(layer)
@@ -310,6 +338,15 @@ class LiveOverlay:
         show_view(self._session, "both")
         for other in self._session.result_layers():
             other.visible = other is layer
+        self._run_flicker()
+
+    def _add_as_kept(self, layer: Image) -> None:
+        kept, self._kept = self._kept or {}, None
+        if kept.get("contrast"):
+            layer.contrast_limits = kept["contrast"]
+        layer.visible = kept.get("visible") is not False
+        self._session.add_result(layer)
+        insert_below(self._session, layer)
         self._run_flicker()
 
     def _current_look(self, fixed: Layer) -> Look:

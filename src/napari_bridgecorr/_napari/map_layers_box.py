@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,15 @@ class MapLayersBox(QWidget):
         shown = layers.shown
         limits = None if shown is None else shown.limits.get("error")
         self.scale.show_limits(limits if layers.is_wanted("error") else None)
+
+    def shown_state(self) -> list[Kind]:
+        """What is shown, as plain values."""
+        return [kind for kind in self.boxes if self.layers.is_wanted(kind)]
+
+    def show_state(self, kinds: Collection[str]) -> None:
+        """Show what :meth:`shown_state` told."""
+        for kind in self.boxes:
+            self.layers.want(kind, kind in kinds)
 
 
 class _ErrorScale(QWidget):

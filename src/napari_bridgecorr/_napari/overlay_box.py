@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
@@ -157,6 +158,22 @@ class OverlayBox(QFrame):
         if [self.channel.itemText(i) for i in range(self.channel.count())] != names:
             self.channel.clear()
             self.channel.addItems(names)
+
+    def shown_state(self) -> dict[str, Any]:
+        """What is shown, as plain values."""
+        return {**self.overlay.shown_state(), "map_layers": self.map_layers.shown_state()}
+
+    def show_state(self, state: Mapping[str, Any]) -> None:
+        """Show what :meth:`shown_state` told."""
+        self._list_channels()
+        self.overlay.show_state(state)
+        blockers = [QSignalBlocker(widget) for widget in (self.channel, self.edge)]
+        self.channel.setCurrentIndex(min(state.get("channel", 0), self.channel.count() - 1))
+        self.edge.setValue(round(_TICKS * state.get("edge", 0.5)))
+        for blocker in blockers:
+            blocker.unblock()
+        self.map_layers.show_state(state.get("map_layers", ()))
+        self.refresh()
 
     # -- doing -----------------------------------------------------------------------------------
 

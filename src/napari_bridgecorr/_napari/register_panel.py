@@ -15,6 +15,7 @@ from .fit_extras import MoreButton
 from .fit_step import FitStep
 from .image_maps_step import ImageMapsStep
 from .images_step import ImagesStep
+from .kept_views import PanelView
 from .landmarks_step import LandmarksStep
 from .overlay_box import OverlayBox
 from .panel_parts import Message
@@ -40,6 +41,7 @@ class RegisterPanel(DockedPanel):
         session = session_of(napari_viewer)
         super().__init__(session, "bridgecorr_register")
         lifeline = self._lifeline
+        view = PanelView(session, lifeline)
         self.images = ImagesStep(session, lifeline)
         self.landmarks = LandmarksStep(session, lifeline)
         self.fit = FitStep(session, lifeline)
@@ -56,7 +58,8 @@ class RegisterPanel(DockedPanel):
         )
         self.fit.body.addWidget(self.rater)
         self.results = ResultsStep(session, lifeline)
-        self.continuing = ContinueRow(session, lifeline, self.landmarks)
+        view.set_parts(self.landmarks, self.overlay, self.results)
+        self.continuing = ContinueRow(session, lifeline, view)
         self.results.window_document = self.continuing.autosave.document
         self.message = Message()
         lifeline.connect(session.told, partial(_tell, self.message))

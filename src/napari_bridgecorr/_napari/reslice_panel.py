@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidge
 
 from ..errors import BridgecorrError
 from ..geometry.plane_outline import plane_outline
+from .continue_row import ContinueRow
 from .docked_panel import DockedPanel
 from .frames import is_resliced
 from .landmark_moves import time_shown
@@ -77,6 +78,8 @@ class ReslicePanel(DockedPanel):
         self.result.made.connect(self._stop_dragging)
         self.message = Message()
         lifeline.connect(bench.told, partial(_tell, self.message))
+        lifeline.connect(session.told, self._on_told)
+        self.continuing = ContinueRow(session, lifeline, None)
         self._lay_out()
         self._watched: list[Layer] = []
         for signal in (bench.changed, bench.image_changed, session.images_changed):
@@ -113,6 +116,7 @@ class ReslicePanel(DockedPanel):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
+        layout.addWidget(self.continuing)
         layout.addWidget(scroll, 1)
         layout.addWidget(self.message)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
@@ -245,6 +249,11 @@ class ReslicePanel(DockedPanel):
     def _on_look(self, event: object) -> None:  # noqa: ARG002 - napari passes it
         self.layers.refresh_look()
         self._ask_for_picture()
+
+    def _on_told(self, text: str, is_complaint: bool) -> None:
+        """What the Register panel would say, were it open."""
+        if not self.continuing.autosave.has_panel:
+            _tell(self.message, text, is_complaint)
 
 
 def _tell(message: Message, text: str, is_complaint: bool) -> None:

@@ -110,6 +110,7 @@ class ResultsStep(Step):
             lifeline.connect(signal, self.refresh)
         for signal in (session.fit_changed, session.maps.changed):
             lifeline.connect(signal, self._on_map_changed)
+        lifeline.at_end(self._remove_residuals)
         self.refresh()
 
     # -- showing ---------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ Images are named by their files; landmarks' layers are kept in full, to the last
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,12 @@ from ..geometry import Placement
 from ..image import SpatialImage
 from ..io.registry import open_image
 from .frames import METADATA_KEY, ImageTag, LandmarkTag, is_drawn_by_panel, tag_of
+from .kept_views import canvas_document, look_as
 from .landmark_layers import SIDES, point_arguments, raw_ids
 from .landmark_paint import unpainted
 from .layers import UNSAVED_FORMATS, image_to_layers
 from .plane_bench import bench_of
+from .residual_layer import is_residual_layer
 from .resliced_layers import record_of, resliced_again
 
 if TYPE_CHECKING:
@@ -49,8 +51,6 @@ _LOOK = (
     "contrast_limits",
 )
 _POINT_LOOK = ("size", "symbol", "face_color", "border_color", "border_width", "shown")
-_CAMERA = ("center", "zoom", "angles", "perspective")
-_DIMS = ("ndisplay", "order", "margin_left", "margin_right")
 
 
 # -- to plain values -----------------------------------------------------------------------------
@@ -65,7 +65,7 @@ def window_document(session: ViewerSession) -> Document:
     at: dict[Layer, int] = {}
     lost = []
     for layer in viewer.layers:
-        if is_drawn_by_panel(layer):
+        if is_drawn_by_panel(layer) or is_residual_layer(layer):
             continue  # the panel draws it again
         document = _layer_document(layer)
         if document is None:
@@ -79,7 +79,7 @@ def window_document(session: ViewerSession) -> Document:
     return {
         "version": VERSION,
         "pair": [pair_name(layer) for layer in images.values()],
-        "names": ["" if layer is None else _image_name(layer) for layer in images.values()],
+        "names": [_image_name(i) for i in (*images.values(), bench_of(session).layer) if i],
         "n_landmarks": len({name for layer in points.values() for name in raw_ids(layer)}),
         "layers": layers,
         "lost": lost,
@@ -88,11 +88,7 @@ def window_document(session: ViewerSession) -> Document:
         "active": at.get(active),
         "options": _plain(asdict(session.options)),
         "plane": bench_of(session).document(at),
-        "camera": {n: _plain(getattr(viewer.scene.camera, n)) for n in _CAMERA},
-        "dims": {
-            **{n: _plain(getattr(viewer.dims, n)) for n in _DIMS},
-            "point": _plain(viewer.dims.point),
-        },
+        **canvas_document(viewer),
     }
 
 
@@ -268,6 +264,9 @@ def show_document(
         if layer not in viewer.layers:
             viewer.layers.append(layer)
         _show_look(layer, saved["look"])
+    active = _pick(made, document.get("active"))
+    if active is not None:
+        viewer.layers.selection.active = active
     plane = document.get("plane")
     if plane is not None:
         try:
@@ -283,18 +282,8 @@ def show_document(
 
 def show_view_of(session: ViewerSession, document: Document) -> None:
     """Look where the window looked: the last thing to do, when all layers are there."""
-    viewer = session.viewer
-    if viewer is None:
-        return
-    dims = document["dims"]
-    if len(dims["point"]) == viewer.dims.ndim:
-        viewer.dims.ndisplay = dims["ndisplay"]
-        viewer.dims.order = tuple(dims["order"])
-        viewer.dims.margin_left = tuple(dims["margin_left"])
-        viewer.dims.margin_right = tuple(dims["margin_right"])
-        viewer.dims.set_point(list(range(viewer.dims.ndim)), dims["point"])
-    for name, value in document["camera"].items():
-        setattr(viewer.scene.camera, name, tuple(value) if isinstance(value, list) else value)
+    if session.viewer is not None:
+        look_as(session.viewer, document)
 
 
 def _pick(made: list[Layer | None], number: int | None) -> Any:
@@ -308,6 +297,10 @@ def _open_layer(viewer: Viewer, saved: Document) -> Layer | None:
         if isinstance(tag, ImageTag) and _image_document(tag) == {
             name: saved[name] for name in ("kind", "file", "channel")
         }:
+            frame = np.array(saved["frame"])
+            if not np.array_equal(frame, tag.frame):  # opened anew it lies in the world
+                layer.metadata = {**layer.metadata, METADATA_KEY: replace(tag, frame=frame)}
+                _show_place(layer, saved)
             return layer
     return None
 
