@@ -16,7 +16,8 @@ import tifffile
 pytest.importorskip("napari")
 
 from napari.layers import Image, Layer, Points, Vectors
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog, QScrollArea, QWidget
 
@@ -27,6 +28,7 @@ from napari_bridgecorr._napari.keyboard import native_of
 from napari_bridgecorr._napari.landmark_layers import raw_ids, world_points
 from napari_bridgecorr._napari.layers import image_to_layers
 from napari_bridgecorr._napari.viewer_session import session_of
+from napari_bridgecorr._napari.views import show_view
 from napari_bridgecorr.fitting import FitOptions, fit
 from napari_bridgecorr.io.landmark_files import read_landmarks
 from napari_bridgecorr.io.registry import open_image
@@ -210,6 +212,9 @@ def test_pairs_from_the_first_click(
     settled(qtbot, viewer)
     assert "1 pair: place at least 4 more for a thin-plate spline" in panel.fit.summary.text()
     assert "1 pair. Next: click another structure" in guide.words.text()
+    show_view(session, "both")  # as the overlay does when it comes
+    show_view(session, "both")
+    assert str(fixed.mode) == "add"
     assert not panel.results.warp.isEnabled()
 
 
@@ -538,6 +543,17 @@ def test_a_failing_job_tells_in_one_line(qtbot: Any) -> None:
     assert told == ["too few pairs"]
 
 
+def turn_wheel(widget: QWidget) -> None:
+    """One notch up, over the middle of a widget."""
+    middle = QPointF(widget.rect().center())
+    nothing, phase = Qt.MouseButton.NoButton, Qt.ScrollPhase.NoScrollPhase
+    there = QPointF(widget.mapToGlobal(widget.rect().center()))
+    plain = Qt.KeyboardModifier.NoModifier
+    notch = QPoint(0, 120)
+    event = QWheelEvent(middle, there, QPoint(0, 0), notch, nothing, plain, phase, False)
+    QApplication.sendEvent(widget, event)
+
+
 def test_the_panel_fits_350_pixels(registered: Any) -> None:
     _, panel = registered
     assert panel.minimumSizeHint().width() <= 350
@@ -548,8 +564,13 @@ def test_the_panel_fits_350_pixels(registered: Any) -> None:
             break
     else:
         pytest.fail("the steps are in no scroll area")
-    for step in (panel.images, panel.landmarks, panel.fit, panel.results):
-        assert step.minimumSizeHint().width() <= 350 - 16 - 14  # margins and the scroll bar
+    # the wheel over a control scrolls the panel and changes nothing
+    model, depth = panel.fit.model, panel.landmarks.depth
+    before = model.currentText(), depth.value()
+    assert model.currentIndex() > 0
+    for control in (model, depth):
+        turn_wheel(control)
+    assert (model.currentText(), depth.value()) == before
 
 
 def test_a_missing_voxel_size_is_asked_for_and_answered(

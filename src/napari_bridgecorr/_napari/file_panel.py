@@ -33,6 +33,7 @@ from .panel_parts import Message, ProgressLine, button, muted, primary
 from .summary import for_the_window
 from .transform_file_page import TransformFilePage
 from .viewer_session import LoadedTransform, session_of
+from .wheel_guard import WheelGuard
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -128,6 +129,7 @@ class FilePanel(QWidget):
         self._scroll.setFrameShape(QFrame.Shape.NoFrame)
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._scroll.setWidget(inside)
+        self._wheel = WheelGuard(inside)
         foot = QVBoxLayout()
         foot.setContentsMargins(10, 0, 10, 8)
         foot.setSpacing(6)

@@ -303,7 +303,7 @@ class LandmarksStep(Step):
 
     def start_placing(self) -> None:
         """Make both Points layers and show the images side by side, ready to click."""
-        self.place.setFocus()  # the button that was pressed goes: the panel is not to scroll
+        self.follow.setFocus()  # the button that was pressed goes: the panel is not to scroll
         self.make_layers()
         if all(self._session.point_layer(side) is not None for side in SIDES):
             self.two_views.open()

@@ -137,8 +137,10 @@ class OverlayBox(QFrame):
 
     def _words(self) -> str:
         shown = self.overlay.shown
-        if not self.overlay.is_on or shown is None:
+        if not self.overlay.is_on:
             return ""
+        if shown is None:
+            return "Working out the picture… The first one after installing takes up to a minute."
         text = f"1 pixel = {shown.plane.step_um:.3g} µm"
         if self.overlay.mode == "checkerboard":
             text += f"; a tile = {tile_um(shown.plane):g} µm"

@@ -103,7 +103,7 @@ class PlacingGuide(QWidget):
         if not self._place.isChecked():
             return (
                 "Press “✚ Place” to place landmarks. Dragging moves the picture, the wheel zooms, "
-                "the slider below the picture changes the plane."
+                "Ctrl and the wheel change the plane."
             )
         if half is not None:
             missing: Side = "moving" if half.moving_um is None else "fixed"
@@ -117,7 +117,9 @@ class PlacingGuide(QWidget):
         n = sum(m.is_pair for m in session.landmarks)
         if n == 0:
             return (
-                f"First pair: click a structure in the fixed image (<b>{self._title('fixed')}</b>)."
+                "First pair: click a structure in the fixed image "
+                f"(<b>{self._title('fixed')}</b>). "
+                "Ctrl and the wheel, or the slider below the picture, change the plane."
             )
         further = (
             f" From {_FIRST_PREDICTED} pairs on its partner's place is shown."

@@ -23,6 +23,7 @@ from .results_step import ResultsStep
 from .second_rater import SecondRater
 from .tour import Tour, tour_button
 from .viewer_session import session_of
+from .wheel_guard import WheelGuard
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -80,6 +81,7 @@ class RegisterPanel(DockedPanel):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(inside)
+        self._wheel = WheelGuard(inside)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)

@@ -25,6 +25,7 @@ from .reslice_result import ResliceResult
 from .resliced_layers import show_slice_at
 from .viewer_session import session_of
 from .views import fit_layers
+from .wheel_guard import WheelGuard
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -113,6 +114,7 @@ class ReslicePanel(DockedPanel):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(inside)
+        self._wheel = WheelGuard(inside)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)

@@ -54,14 +54,24 @@ def show_view(session: ViewerSession, view: View) -> None:
     for side in SIDES:
         for layer in (*session.channel_layers(side), session.point_layer(side)):
             if layer is not None:
-                layer.visible = shown[side]
+                set_shown(layer, shown[side])
     for layer in results:
         # beside a view of the moving image landmarks are placed under the live overlay
         is_live = isinstance(tag_of(layer), ViewTag) and session.canvases.second is not None
-        layer.visible = view == "both" or is_live
+        set_shown(layer, view == "both" or is_live)
     points = session.point_layer("moving" if view == "moving" else "fixed")
     if points is not None:
         viewer.layers.selection.active = points
+
+
+def set_shown(layer: Layer, is_shown: bool) -> None:
+    """Show or hide a layer.
+
+    A layer that is shown already is left alone: told so again, napari lets go of the mode in which
+    clicks place points.
+    """
+    if layer.visible != is_shown:
+        layer.visible = is_shown
 
 
 def look_at(session: ViewerSession, side: Side, world_um: Point | Any) -> None:
