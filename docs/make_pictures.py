@@ -2,11 +2,12 @@
 
 bridgecorr demo bridgecorr-demo && python docs/make_pictures.py bridgecorr-demo
 tools/with_display python docs/make_pictures.py --file-panel FILE
-tools/with_display python docs/make_pictures.py --register-panel  # some minutes: it refines
+tools/with_display python docs/make_pictures.py --workbench
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +22,7 @@ from napari_bridgecorr.io.table_file import read_table
 IMAGES = Path(__file__).parent / "images"
 MAGENTA, GREEN = np.array([1.0, 0.16, 0.42]), np.array([0.16, 0.96, 0.63])
 PLANE = 14
+SURFACE_PLANE = 2  # of the MRI: most of its vessels are seen
 
 
 def stretched(values: np.ndarray, low: float = 1.0, high: float = 99.7) -> np.ndarray:
@@ -103,45 +105,56 @@ def draw_file_panel(file: Path) -> None:
     viewer.close()
 
 
-def draw_register_panel() -> None:
-    """Draw `docs/images/register_panel.png`: the small phantom fitted, refined and warped."""
+def draw_workbench() -> None:
+    """Draw `docs/images/workbench.png`: both images, the overlay, landmarks coloured by error."""
     import napari
+    from PIL import Image
     from qtpy.QtTest import QTest
-    from qtpy.QtWidgets import QApplication, QScrollArea
+    from qtpy.QtWidgets import QScrollArea
 
+    from napari_bridgecorr._napari.viewer_session import session_of
+    from napari_bridgecorr._napari.views import look_at
     from napari_bridgecorr.phantom import PhantomOptions
     from napari_bridgecorr.workflow.demo import write_phantom
 
     viewer = napari.Viewer()
-    viewer.window.resize(1400, 1090)
+    viewer.window.resize(1600, 940)
     with tempfile.TemporaryDirectory() as folder:
-        files = write_phantom(Path(folder), PhantomOptions.sample()).files
+        os.environ["BRIDGECORR_STATE"] = folder
+        (Path(folder) / "tour_seen").touch()
+        files = write_phantom(Path(folder), PhantomOptions()).files
         for key in ("mri", "two_photon", "landmarks"):
             viewer.open(files[key], plugin="napari-bridgecorr")
         _, panel = viewer.window.add_plugin_dock_widget("napari-bridgecorr", "Register")
-        maps, results = panel.image_maps, panel.results
-        while not results.warp.isEnabled():
-            QTest.qWait(50)
-        panel.images.upright.setChecked(True)
-        maps.folds[0].setChecked(True)
-        maps.refine.action.click()
-        while maps.jobs.is_busy:
-            QTest.qWait(50)
-        results.warp.click()
-        while not results.warp.isEnabled():
-            QTest.qWait(50)
-        panel.landmarks.view_buttons["both"].click()
+        session = session_of(viewer)
+        overlay = panel.overlay.overlay
+        QTest.qWait(800)  # the window lays itself out
+        panel.landmarks.two_views.click()
+        QTest.qWait(1500)
+        for wait_for in (lambda: session.fit, lambda: overlay.shown and not overlay.is_busy):
+            while not wait_for():
+                QTest.qWait(50)
+            panel.overlay.show_overlay.click() if not overlay.is_on else None
+        colours = panel.landmarks.list.colours
+        colours.choice.setCurrentIndex(colours.choice.findData("left_out"))
+        mri = session.image("fixed").grid
+        centre = (np.array(mri.shape) - 1) / 2
+        centre[0] = SURFACE_PLANE
+        place = mri.to_world(centre[None])[0]
+        partner = session.fit.transform.map(place[None])[0]
+        look_at(session, "fixed", place)
+        look_at(session, "moving", partner)
+        QTest.qWait(2000)
+        panel.findChildren(QScrollArea)[0].ensureWidgetVisible(panel.landmarks.guide)
         QTest.qWait(500)
-        panel.findChildren(QScrollArea)[0].ensureWidgetVisible(results)
-        QTest.qWait(500)
-        windows = [w for w in QApplication.topLevelWidgets() if w.windowTitle() == viewer.title]
-        windows[0].grab().save(str(IMAGES / "register_panel.png"))
+        picture = Image.fromarray(viewer.window.screenshot(canvas_only=False, flash=False))
+        picture.convert("RGB").quantize(256).save(IMAGES / "workbench.png", optimize=True)
         viewer.close()
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--register-panel"]:
-        draw_register_panel()
+    if sys.argv[1:] == ["--workbench"]:
+        draw_workbench()
         sys.exit()
     if len(sys.argv) == 3 and sys.argv[1] == "--file-panel":
         draw_file_panel(Path(sys.argv[2]))

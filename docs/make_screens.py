@@ -89,7 +89,10 @@ class Screens:
         """The Register panel: empty, table, two views, overlay and map, suggestions, keys."""
         panel = self.panel("Register")
         self.take("register_empty", panel)
-        self.open("mri", "two_photon", "landmarks")
+        panel.tour.end()
+        self.open("mri", "two_photon")
+        self.take("start", panel)
+        self.open("landmarks")
         session = session_of(self.viewer)
         until(lambda: session.fit)
         self.take("register", panel)
@@ -103,6 +106,7 @@ class Screens:
         layers.boxes["grid"].setChecked(False)
         panel.overlay.show_overlay.click()
         panel.landmarks.two_views.click()
+        QTest.qWait(2000)  # both images are shown whole once the window has laid itself out
         self.take("two_views", panel, panel.landmarks.place)
         folds = panel.findChildren(QAbstractButton)
         for name, title in FOLDS.items():

@@ -22,11 +22,14 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog, QScrollArea, QWidget
 
 from napari_bridgecorr._napari import outputs
+from napari_bridgecorr._napari.fit_extras import MoreButton
 from napari_bridgecorr._napari.frames import METADATA_KEY, frame_of, world_matrix
 from napari_bridgecorr._napari.jobs import Job, LatestAnswer
 from napari_bridgecorr._napari.keyboard import native_of
 from napari_bridgecorr._napari.landmark_layers import raw_ids, world_points
 from napari_bridgecorr._napari.layers import image_to_layers
+from napari_bridgecorr._napari.sample_data import sample_folder
+from napari_bridgecorr._napari.save_dialog import ask_path
 from napari_bridgecorr._napari.viewer_session import session_of
 from napari_bridgecorr._napari.views import show_view
 from napari_bridgecorr.fitting import FitOptions, fit
@@ -496,6 +499,24 @@ def test_table_and_report_are_written(
         assert path.stat().st_size > 500
 
 
+def test_files_are_saved_beside_the_image(
+    phantom_files: Any, monkeypatch: Any, tmp_path: Path
+) -> None:
+    proposed: list[str] = []
+
+    def choose(*asked: Any) -> tuple[str, str]:
+        proposed.append(asked[2])
+        return str(tmp_path / "mine"), "CSV (*.csv)"
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
+    mri = open_image(phantom_files.files["mri"])
+    sample = open_image(sample_folder() / "mri.nii.gz")
+    for image in (mri, sample, None):  # the sample's folder is the program's
+        assert ask_path(None, "Save", "t.csv", "CSV (*.csv)", image) == tmp_path / "mine.csv"
+    beside = Path(phantom_files.files["mri"]).parent / "t.csv"
+    assert proposed == [str(beside), "t.csv", "t.csv"]
+
+
 def test_images_in_no_file_are_refused_with_advice(
     viewer: Any, open_panel: Any, qtbot: Any, phantom_files: Any
 ) -> None:
@@ -561,6 +582,11 @@ def test_the_panel_fits_350_pixels(registered: Any) -> None:
         if area.widget() is panel.landmarks.parentWidget():
             # else its right edge lies under the scroll bar
             assert area.widget().width() == area.viewport().width()
+            for fold in area.widget().findChildren(MoreButton):
+                fold.click()
+                needed = area.widget().minimumSizeHint().width()
+                assert needed <= area.viewport().width(), fold.text()
+                fold.click()
             break
     else:
         pytest.fail("the steps are in no scroll area")

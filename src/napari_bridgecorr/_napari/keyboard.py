@@ -202,7 +202,7 @@ class _Cross(QWidget):
         painter.end()
 
 
-def native_of(canvas: ViewerModel) -> QWidget | None:
+def native_of(canvas: ViewerModel | None) -> QWidget | None:
     """The widget that napari draws a canvas on; None where it is in no window."""
     for widget in QApplication.allWidgets():
         if isinstance(widget, QtViewer) and isalive(widget):

@@ -124,6 +124,7 @@ class KeysFold(QWidget):
 
     def _made(self, action: KeyAction, text: str) -> QPushButton:
         made = button(text, action.tip, name=f"bridgecorr_{action.name}")
+        made.setStyleSheet("padding: 4px 2px;")  # two and their keys side by side
         # the picture keeps the keys: Space would else press the button again
         made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         made.clicked.connect(partial(self._on_clicked, action.name))
@@ -133,6 +134,7 @@ class KeysFold(QWidget):
     def _made_for_viewer(self, key: ViewerKey) -> QPushButton:
         name = key.full_name.split(":")[-1]
         made = button(key.title, key.tip, name=f"bridgecorr_key_{name}")
+        made.setStyleSheet("padding: 4px 2px;")
         made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         made.clicked.connect(partial(self._do, key))
         self.buttons[key.full_name] = made

@@ -133,7 +133,7 @@ class ReslicePanel(DockedPanel):
         names = [f"{i.name} (along a plane)" if is_resliced(i) else i.name for i in layers]
         self.image.show_layers(layers, names, chosen[0] if chosen else None)
         if not layers:
-            self.about.setText("Open a volume first: File > Open, or Plugins > File.")
+            self.about.setText("Open a volume first: File > Open, or Plugins > bridgecorr > File.")
         elif self.bench.layer is None:
             self.about.setText("Choose the image that is to be cut along another plane.")
         else:

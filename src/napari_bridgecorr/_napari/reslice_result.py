@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
-    QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QLabel,
@@ -34,6 +33,7 @@ from .outputs import image_reference
 from .panel_jobs import PanelJobs
 from .panel_parts import ProgressLine, button, muted, primary
 from .resliced_layers import ReslicedLayers, layers_for, looks_to_keep, resliced_for_window
+from .save_dialog import ask_path
 
 if TYPE_CHECKING:
     from ..geometry import Plane
@@ -313,12 +313,11 @@ class ResliceResult(QWidget):
         return None if plane is None else (image, plane, options)
 
     def _ask_path(self, title: str, name: str, kinds: str) -> Path | None:
-        chosen, kind = QFileDialog.getSaveFileName(self, title, name, kinds)
-        if not chosen:
-            return None
-        ending = (kind or kinds).split("(*")[-1].split(")")[0]
-        # a name without an ending gets that of the kind that was chosen
-        return Path(chosen if Path(chosen).suffix else chosen + ending)
+        try:
+            image = self._bench.image()
+        except BridgecorrError:
+            image = None  # said where it is asked for
+        return ask_path(self, title, name, kinds, image)
 
     def _tell_saved(self, path: Path) -> None:
         self._say(f"Saved {path}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Vectors
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QHBoxLayout, QLabel
+from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QLabel
 
 from ..errors import BridgecorrError, SessionError
 from ..fitting import Fit
@@ -26,6 +26,7 @@ from .loading import add_warped
 from .map_row import MapRow
 from .panel_parts import ProgressLine, Step, button, primary
 from .residual_layer import is_residual_layer, residual_arguments, residual_vectors
+from .save_dialog import ask_path
 from .summary import for_the_window
 
 if TYPE_CHECKING:
@@ -320,12 +321,11 @@ class ResultsStep(Step):
         self._session.told.emit(f"Saved {path}", False)
 
     def _ask_path(self, title: str, name: str, kinds: str) -> Path | None:
-        chosen, kind = QFileDialog.getSaveFileName(self, title, name, kinds)
-        if not chosen:
-            return None
-        ending = (kind or kinds).split("(*")[-1].split(")")[0]
-        # a name without an ending gets that of the kind that was chosen
-        return Path(chosen if Path(chosen).suffix else chosen + ending)
+        try:
+            image = self._session.image("fixed")
+        except BridgecorrError:
+            image = None  # step 1 says what is wrong with the layer
+        return ask_path(self, title, name, kinds, image)
 
     # -- jobs ------------------------------------------------------------------------------------
 

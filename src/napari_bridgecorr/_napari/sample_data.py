@@ -15,7 +15,7 @@ from .layers import LayerData, image_to_layers
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # in the installed package, and in a clone of the project
-_PLACES = (_PACKAGE / "sample_data", _PACKAGE.parents[1] / "sample_data")
+PLACES = (_PACKAGE / "sample_data", _PACKAGE.parents[1] / "sample_data")
 
 
 def open_phantom() -> list[LayerData]:
@@ -45,11 +45,11 @@ def open_phantom() -> list[LayerData]:
 
 def sample_folder() -> Path:
     """Where the sample's files are."""
-    for folder in _PLACES:
+    for folder in PLACES:
         if (folder / "two_photon.czi").is_file():
             return folder
     raise ReadError(
-        _PLACES[0],
+        PLACES[0],
         "the sample's files are not there",
         "install the package again, or make them with `bridgecorr phantom DIR --size sample`",
     )

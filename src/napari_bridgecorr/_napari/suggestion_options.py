@@ -32,17 +32,18 @@ class SuggestionChoices(QWidget):
             channel.setToolTip(f"The channel of the {side} image that shows vessels")
             vessels = _box(f"bridgecorr_suggest_{side}_vessels")
             vessels.setToolTip(
-                f"Whether vessels are brighter or darker than the tissue in the {side} image"
+                f"Whether vessels are brighter or darker than the tissue in the {side} image; any: "
+                "the program finds out"
             )
-            vessels.addItem("find out", None)
+            vessels.addItem("any vessels", None)
             for polarity in POLARITIES:
-                vessels.addItem(polarity, polarity)
+                vessels.addItem(f"{polarity} vessels", polarity)
             self.channel[side], self.vessels[side] = channel, vessels
             row = QHBoxLayout()
             row.setSpacing(4)
             row.addWidget(channel, 1)
             row.addWidget(vessels, 1)
-            form.addRow(f"Vessels, {side}", row)
+            form.addRow(side.capitalize(), row)
 
     def show_channels(self, session: ViewerSession) -> None:
         """List the channels of the images as they are now."""
@@ -74,6 +75,6 @@ def _box(name: str) -> QComboBox:
     box = QComboBox()
     box.setObjectName(name)
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(8)
+    box.setMinimumContentsLength(5)
     box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     return box

@@ -8,6 +8,8 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QPushButton, QSizePolicy
 
 from ..errors import BridgecorrError
+from .keyboard import native_of
+from .landmark_layers import SIDES
 from .second_view import close_second_view, open_second_view
 from .views import frame_both
 
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
     from .viewer_session import ViewerSession
 
 
-# both canvases have their sizes only when Qt has dealt out the window's room
-_LAID_OUT_MS = 80
+# both canvases have their sizes only when Qt has dealt out the window's room, in several rounds
+_LAID_OUT_MS, _MOST_LOOKS = 80, 12
 
 
 class TwoViewsButton(QPushButton):
@@ -32,6 +34,8 @@ class TwoViewsButton(QPushButton):
         )
         self.setCheckable(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._sizes: list[tuple[int, int] | None] = []
+        self._looks = 0
         self._framing = QTimer(self)
         self._framing.setSingleShot(True)
         self._framing.setInterval(_LAID_OUT_MS)
@@ -46,12 +50,20 @@ class TwoViewsButton(QPushButton):
     def open(self) -> None:
         """Open the second view, and show both images whole at one scale."""
         if open_second_view(self._session, self.window()) is not None:
+            self._sizes, self._looks = [], 0
             self._framing.start()
         self.show_state()
 
     def _frame(self) -> None:
         if self._session.canvases.second is None:
             return  # closed again meanwhile
+        canvases = [native_of(self._session.canvas_of(side)) for side in SIDES]
+        sizes = [None if c is None else (c.width(), c.height()) for c in canvases]
+        self._looks += 1
+        if sizes != self._sizes and self._looks < _MOST_LOOKS:
+            self._sizes = sizes  # look again whether they stay so
+            self._framing.start()
+            return
         try:
             frame_both(self._session)
         except BridgecorrError:
