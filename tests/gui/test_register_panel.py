@@ -215,6 +215,11 @@ def test_pairs_from_the_first_click(
     settled(qtbot, viewer)
     assert "1 pair: place at least 4 more for a thin-plate spline" in panel.fit.summary.text()
     assert "1 pair. Next: click another structure" in guide.words.text()
+    viewer.open(phantom_files.files["landmarks"], plugin="napari-bridgecorr")
+    assert "Not used: <b>landmarks (fixed) [1]</b>. Open landmark files" in guide.words.text()
+    viewer.layers.remove("landmarks (fixed) [1]")
+    viewer.layers.remove("landmarks (moving) [1]")
+    assert "Not used" not in guide.words.text()
     show_view(session, "both")  # as the overlay does when it comes
     show_view(session, "both")
     assert str(fixed.mode) == "add"

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from ..fitting.predicted_place import PredictedPlace
 from ..landmarks import Landmark, Side
+from .frames import LandmarkTag, tag_of
 from .image_layers import image_name
 from .landmark_layers import SIDES, position
 from .panel_parts import ACCENT, primary, wrapped
@@ -86,7 +87,7 @@ class PlacingGuide(QWidget):
             return
         self.start.setVisible(len(lacking) == len(SIDES))
         self._tell_outcome()
-        text = f"→ {self._text(lacking)}"
+        text = f"→ {self._text(lacking)}{self._unused()}"
         if text != self.words.text():
             self.words.setText(text)
 
@@ -127,6 +128,18 @@ class PlacingGuide(QWidget):
             else ""
         )
         return f"{_counted(n)}. Next: click another structure in either image.{further}"
+
+    def _unused(self) -> str:
+        """What to do about landmarks of another file, opened beside those that are used."""
+        used = [self._session.point_layer(side) for side in SIDES]
+        for layer in self._session.all_point_layers():
+            tag = tag_of(layer)
+            if isinstance(tag, LandmarkTag) and tag.rater == 1 and layer not in used:
+                return (
+                    f"<br>Not used: <b>{escape(layer.name)}</b>. Open landmark files with Plugins "
+                    "▸ bridgecorr ▸ File to take them instead of these."
+                )
+        return ""
 
     def _half(self) -> Landmark | None:
         """The current landmark, if it waits for its partner."""
