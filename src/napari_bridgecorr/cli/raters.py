@@ -12,7 +12,11 @@ from .console import ConsoleProgress, warn
 
 if TYPE_CHECKING:
     from ..fitting import ErrorSummary
+    from ..landmarks import LandmarkSet
     from .arguments import Commands
+
+# of the other's pairs: with fewer, something has probably gone wrong
+_FAR_FEWER = 0.7
 
 
 def add(commands: Commands) -> None:
@@ -65,6 +69,7 @@ def run(options: Namespace) -> int:
         for warning in file.warnings:
             warn(f"{path.name}: {warning}")
         files.append(file.landmarks)
+    _warn_of_few(options, files)
     progress = ConsoleProgress()
     found = compare_raters(
         files[0],
@@ -90,6 +95,18 @@ def run(options: Namespace) -> int:
             f"{_words(found.maps.overall)}"
         )
     return 0
+
+
+def _warn_of_few(options: Namespace, files: list[LandmarkSet]) -> None:
+    """Say where one file has far fewer pairs than the other."""
+    counts = [sum(m.is_pair for m in landmarks) for landmarks in files]
+    few, many = sorted((0, 1), key=lambda k: counts[k])
+    paths = (options.first, options.second)
+    if counts[few] < _FAR_FEWER * counts[many]:
+        warn(
+            f"{paths[few].name} has {counts[few]} pair{'' if counts[few] == 1 else 's'}, "
+            f"{paths[many].name} {counts[many]}: is it the whole file?"
+        )
 
 
 def _words(summary: ErrorSummary) -> str:

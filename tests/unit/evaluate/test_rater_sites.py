@@ -82,3 +82,15 @@ def test_the_command_compares_two_files(tmp_path: Path, capsys: pytest.CaptureFi
     told = json.loads(capsys.readouterr().out)
     assert told["clicks"]["n"] == 10
     assert told["maps"]["rms_um"] == pytest.approx(13, abs=1e-3)
+    # cut off in the middle of a number, with half of its rows gone
+    whole = (tmp_path / "b.csv").read_bytes()
+    (tmp_path / "b.csv").write_bytes(b"\n".join(whole.splitlines()[:6])[:-3])
+    assert main(asked) == 0
+    warned = capsys.readouterr().err
+    assert "b.csv: its last line has no end" in warned
+    assert "check landmark b4" in warned
+    assert "b.csv has 5 pairs, a.csv 12: is it the whole file?" in warned
+    # in the middle of a row
+    (tmp_path / "b.csv").write_bytes(whole[:-30])
+    assert main(asked) == 1
+    assert "it ends in the middle of line 11" in capsys.readouterr().err

@@ -50,6 +50,14 @@ class Cells:
     first_line: int = 1
     warnings: tuple[str, ...] = ()
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether the last line has no end: a number in it may lack digits."""
+        return not self.text.endswith(("\n", "\r"))
+
+    def _is_last(self, line: int) -> bool:
+        return line - self.first_line + 1 == len(self.text.splitlines())
+
     def rows(self) -> Iterator[Row]:
         """(line number, cells) of the rows that are not blank.
 
@@ -92,6 +100,12 @@ class Cells:
         for line, cells in rows:
             if len(cells) > width and not any(c.strip() for c in cells[width:]):
                 cells = cells[:width]  # spreadsheets leave empty cells behind
+            if len(cells) < width and self.is_cut and self._is_last(line):
+                raise ReadError(
+                    self.path,
+                    f"it ends in the middle of line {line} ({len(cells)} of {width} cells)",
+                    "it was cut off: save or copy it again",
+                )
             if len(cells) != width:
                 raise ReadError(
                     self.path,

@@ -73,7 +73,13 @@ def read_own_csv(cells: Cells) -> LandmarkFile:
             )
         )
         refuse_too_many(path, len(found))
-    return LandmarkFile(as_set(path, found), "bridgecorr_csv", (*cells.warnings, *numbers.warnings))
+    warnings = [*cells.warnings, *numbers.warnings]
+    if cells.is_cut and found:  # what we write ends with the end of a line
+        warnings.append(
+            f"its last line has no end, so that it may have been cut off: check landmark "
+            f"{found[-1].id}, and whether others should follow"
+        )
+    return LandmarkFile(as_set(path, found), "bridgecorr_csv", tuple(warnings))
 
 
 def write_own_csv(landmarks: LandmarkSet, path: Path) -> None:
