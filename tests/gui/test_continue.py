@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("napari")
@@ -20,13 +21,15 @@ from test_live_overlay import check
 from test_register_panel import click, settled
 
 from napari_bridgecorr._napari import autosave_files
-from napari_bridgecorr._napari.frames import is_drawn_by_panel
+from napari_bridgecorr._napari.frames import frame_of, is_drawn_by_panel, shown_matrix
 from napari_bridgecorr._napari.landmark_layers import SIDES
 from napari_bridgecorr._napari.plane_bench import bench_of
 from napari_bridgecorr._napari.residual_layer import is_residual_layer
 from napari_bridgecorr._napari.viewer_session import session_of
+from napari_bridgecorr._napari.views import look_at
 from napari_bridgecorr.errors import FitError
 from napari_bridgecorr.geometry import Plane
+from napari_bridgecorr.geometry.grid import apply_affine
 from napari_bridgecorr.session import load_session
 from napari_bridgecorr.workflow.plane_draft import PlaneDraft
 from napari_bridgecorr.workflow.replay import run_session
@@ -158,7 +161,7 @@ def check_views_and_plane(viewer: Any, open_panel: Any, qtbot: Any) -> None:
     assert "a plane" in panel.continuing.words.text()
     click(panel.continuing.go_on)
     qtbot.waitUntil(lambda: session.fit is not None and drawn(), timeout=60_000)
-    viewer.window.add_plugin_dock_widget("napari-bridgecorr", "Reslice")
+    _, reslice = viewer.window.add_plugin_dock_widget("napari-bridgecorr", "Reslice")
     qtbot.wait(300)
     qtbot.waitUntil(drawn, timeout=60_000)
     assert bench_of(session).plane == plane.shifted(3.0)
@@ -170,6 +173,62 @@ def check_views_and_plane(viewer: Any, open_panel: Any, qtbot: Any) -> None:
     assert box.edge.value() == 300
     assert box.channel.currentIndex() == 1
     assert any(is_residual_layer(i) for i in viewer.layers)
+    box.show_overlay.click()
+    check_plane_in_both_views(viewer, session, reslice, qtbot)
+
+
+def check_plane_in_both_views(viewer: Any, session: Any, reslice: Any, qtbot: Any) -> None:
+    """The plane in the moving image is drawn there, and in the fixed one where the map has it."""
+    plane, transform = reslice.bench.plane, session.fit.transform
+    grid, other = reslice.bench.image().grid, reslice.in_other
+    assert reslice.bench.side == "moving"
+    middle = np.array([plane.origin_um])
+    look_at(session, "moving", middle[0])
+    look_at(session, "fixed", transform.inverse().map(middle)[0])
+    qtbot.waitUntil(lambda: not other.is_busy and other.layer is not None, timeout=60_000)
+    assert "through the current map" in reslice.other_note.text()
+    line = other.layer
+    ends = np.concatenate([line.data[:, 0], line.data.sum(axis=1)])
+    matrix = frame_of(session.image_layer("fixed")) @ shown_matrix(line)
+    landing = transform.map(apply_affine(matrix, ends))
+    # straight pieces between places a hundredth of the image apart
+    assert np.abs(plane.place(landing)[:, 0]).max() < 0.5
+    assert grid.contains(landing).all()
+    native = viewer.window._qt_viewer
+    for view, canvas, layer in (
+        (native, viewer, line),
+        (
+            session.canvases.second.canvas,
+            session.canvases.second.model,
+            reslice.layers.layer("outline"),
+        ),
+    ):
+        # what the line's layer alone puts on the screen
+        shown = view.screenshot(flash=False)[..., :3].astype(int)
+        layer.visible = False
+        without = view.screenshot(flash=False)[..., :3].astype(int)
+        layer.visible = True
+        seen = np.argwhere(np.abs(shown - without).max(axis=-1) > 40)
+        places = ends if layer is line else reslice.layers.trace / np.array(layer.scale)
+        places = np.asarray(layer.scale)[-2:] * places[:, -2:]
+        if layer is not line:
+            places = np.linspace(*places, 400)
+        centre = np.array(shown.shape[:2]) / 2
+        wanted = (places - canvas.scene.camera.center[-2:]) * canvas.scene.camera.zoom + centre
+        inside = np.all((wanted > 8) & (wanted < np.array(shown.shape[:2]) - 8), axis=1)
+        assert inside.sum() > 20
+        far = np.linalg.norm(wanted[inside][:, None] - seen[None], axis=-1)
+        assert far.min(axis=1).max() < 4  # all of the line is there,
+        assert (
+            np.percentile(np.linalg.norm(seen[:, None] - wanted[None], axis=-1).min(axis=1), 90) < 8
+        )
+    # another slice, another line; a plane that is gone is drawn nowhere
+    viewer.dims.set_point(0, viewer.dims.point[0] + 8.0)
+    before = line.data.copy()
+    qtbot.waitUntil(lambda: not np.array_equal(other.layer.data, before), timeout=60_000)
+    reslice.bench.change(PlaneDraft(), "clear")
+    qtbot.waitUntil(lambda: not other.layer.visible, timeout=60_000)
+    assert not reslice.other_note.isVisibleTo(reslice)
 
 
 def looks(viewer: Any, session: Any, panel: Any) -> dict[str, Any]:
@@ -177,11 +236,13 @@ def looks(viewer: Any, session: Any, panel: Any) -> dict[str, Any]:
     overlay, second = panel.overlay.overlay, session.canvases.second
     state = shown(viewer, session)
     return {
-        **{key: state[key] for key in ("landmarks", "rows", "camera", "dims", "layers")},
+        **{key: state[key] for key in ("landmarks", "rows", "camera", "layers")},
+        # along the picture's own axes the sliders follow what else is drawn
+        "slice": [viewer.dims.ndisplay, viewer.dims.order, viewer.dims.point[0]],
         "overlay": [overlay.is_on, overlay.mode, overlay.layer.contrast_limits],
         "map": [panel.overlay.map_layers.layers.is_wanted(k) for k in ("grid", "folds", "error")],
         "second camera": camera(second.model),
-        "second slice": [float(v) for v in second.model.dims.point],
+        "second slice": float(second.model.dims.point[0]),
         "second channels": [copy.visible for _, copy in second.mirror.pairs()],
         "second text": second.channels.text(),
         "active": viewer.layers.selection.active.name,

@@ -18,11 +18,17 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog, QWidget
 
-from napari_bridgecorr._napari.frames import is_drawn_by_panel, tag_of, world_matrix
+from napari_bridgecorr._napari.frames import (
+    frame_of,
+    is_drawn_by_panel,
+    tag_of,
+    world_matrix,
+)
 from napari_bridgecorr._napari.resliced_layers import outputs_of, resliced_records
 from napari_bridgecorr._napari.viewer_session import session_of
 from napari_bridgecorr.cli.main import main
 from napari_bridgecorr.geometry import Grid, Plane
+from napari_bridgecorr.geometry.grid import apply_affine
 from napari_bridgecorr.image import Channel, Source, SpatialImage
 from napari_bridgecorr.io.registry import open_image
 from napari_bridgecorr.io.writers import write_image
@@ -182,6 +188,7 @@ def test_points_on_the_window_make_the_image_along_it(
         press(source.undo)
     assert bench.plane == found.shifted(12)
     press(panel.drag_in_view)
+    check_what_comes_along(viewer, panel, qtbot)
     # the image along it, lazily, grouped to 30 um
     panel.result.thickness.setCurrentIndex(panel.result.thickness.count() - 1)
     panel.result.thickness.activated.emit(panel.result.thickness.currentIndex())
@@ -246,3 +253,46 @@ def test_points_on_the_window_make_the_image_along_it(
     np.testing.assert_array_equal(np.asarray(again.data), shown)
     np.testing.assert_allclose(world_matrix(again), world_matrix(made[1]))
     assert panel.layers.layer("points") is not None
+
+
+def check_what_comes_along(viewer: Any, panel: Any, qtbot: Any) -> None:
+    """A segmentation on the image's voxels and points in it are resliced too; undo takes all."""
+    index = np.indices(GRID.shape).reshape(3, -1).T
+    depth = TRUTH.place(GRID.to_world(index))[:, 0].reshape(GRID.shape)
+    image = next(layer for layer in viewer.layers if "depth" in layer.name)
+    place = {"scale": image.scale, "translate": image.translate, "units": image.units}
+    labels = viewer.add_labels((depth // 20 + 20).astype(np.int32), name="bands", **place)
+    world = GRID.to_world([(20, 30, 32), (10, 25, 40), (30, 44, 12)])
+    points = viewer.add_points(
+        world, name="cells", units=image.units, size=[6, 7, 8], features={"kind": ["a", "b", "c"]}
+    )
+    far = viewer.add_points(world + 1000.0, name="elsewhere", units=image.units)
+    before = [layer.name for layer in viewer.layers]
+    press(panel.result.make)
+    qtbot.waitUntil(lambda: "cells resliced" in viewer.layers, timeout=20_000)
+    assert "Carried along: bands, cells." in panel.message.text()
+    assert not labels.visible
+    assert not points.visible
+    assert far.visible
+    (bands,) = [i for i in viewer.layers if "bands" in i.name and i is not labels]
+    copy = viewer.layers["cells resliced"]
+    # the same tissue, in the image's new frame
+    (main,) = [i for i in viewer.layers if "depth" in i.name and i is not image]
+    matrix = frame_of(main) @ np.diag([*copy.scale, 1.0])
+    np.testing.assert_allclose(apply_affine(matrix, copy.data), world, atol=1e-6)
+    assert list(copy.features["kind"]) == ["a", "b", "c"]
+    np.testing.assert_allclose(copy.size, points.size)
+    # labels are of the nearest voxel: bands of 20 um, off by a voxel at their edges
+    middle = len(bands.data) // 2
+    shown, told = (np.asarray(layer.data[middle]) for layer in (bands, main))
+    assert shown.dtype == np.int32
+    np.testing.assert_allclose(world_matrix(bands), world_matrix(main))
+    known = (shown > 0) & np.isfinite(told) & (told > 0)
+    assert known.mean() > 0.3
+    assert np.abs(shown[known] - 20 - (told[known] - 1000 - 10) / 20).max() < 1.0
+    press(panel.source.undo)
+    assert [layer.name for layer in viewer.layers] == before
+    assert labels.visible
+    assert points.visible
+    for layer in (labels, points, far):
+        viewer.layers.remove(layer)

@@ -17,6 +17,7 @@ from .landmark_moves import time_shown
 from .panel_parts import LayerChooser, Message, Step, button, muted
 from .plane_bench import bench_of
 from .plane_drag import PlaneDrag
+from .plane_in_other import PlaneInOther
 from .plane_layers import PlaneLayers
 from .plane_numbers import PlaneNumbers
 from .plane_preview import PlanePreview, looks_of
@@ -74,6 +75,10 @@ class ReslicePanel(DockedPanel):
         self.numbers.buttons.addWidget(self.go_there, 1, 0)
         self.numbers.buttons.addWidget(self.drag_in_view, 1, 1)
         self.source.drawing.connect(self._stop_dragging)
+        self.in_other = PlaneInOther(session, bench, lifeline)
+        self.other_note = muted()
+        self.other_note.setObjectName("bridgecorr_plane_in_other")
+        lifeline.connect(self.in_other.changed, self._show_other_note)
         self.preview = PlanePreview(lifeline)
         self.result = ResliceResult(session, bench, lifeline)
         self.result.made.connect(self._stop_dragging)
@@ -89,8 +94,11 @@ class ReslicePanel(DockedPanel):
             lifeline.connect(signal, self.refresh)
         lifeline.at_end(self._unwatch)
         self._choose_first()
+        self._show_other_note()
         self.refresh()
         self._ask_for_picture()
+        self.layers.refresh()  # a plane that was made before is drawn again
+        self.in_other.refresh()
 
     def _lay_out(self) -> None:
         inside = QWidget()
@@ -100,7 +108,7 @@ class ReslicePanel(DockedPanel):
         steps = (
             ("Image", (self.image, self.about)),
             ("Plane", (self.source,)),
-            ("Adjust", (self.preview, self.numbers)),
+            ("Adjust", (self.preview, self.numbers, self.other_note)),
             ("Resliced image", (self.result,)),
         )
         for number, (title, widgets) in enumerate(steps, 1):
@@ -250,7 +258,12 @@ class ReslicePanel(DockedPanel):
 
     def _on_look(self, event: object) -> None:  # noqa: ARG002 - napari passes it
         self.layers.refresh_look()
+        self.in_other.refresh()
         self._ask_for_picture()
+
+    def _show_other_note(self) -> None:
+        self.other_note.setText(self.in_other.note)
+        self.other_note.setVisible(bool(self.in_other.note))
 
     def _on_told(self, text: str, is_complaint: bool) -> None:
         """What the Register panel would say, were it open."""

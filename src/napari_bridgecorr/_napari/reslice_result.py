@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,8 @@ from ..image import SpatialImage
 from ..io.plane_file import write_plane
 from ..session import save_session
 from ..workflow.reslice import ResliceOptions, reslice_output, reslice_session, reslice_to_file
-from .frames import ImageTag, tag_of
+from .carried_layers import carried_images, carried_points, points_in_frame
+from .frames import ImageTag, frame_of, tag_of
 from .jobs import Job
 from .layers import LayerData, image_of_layer
 from .outputs import image_reference
@@ -45,7 +47,10 @@ if TYPE_CHECKING:
 
 _IMAGES = "OME-Zarr (*.ome.zarr);;NIfTI (*.nii.gz);;OME-TIFF (*.ome.tif)"
 _SINGLE, _OWN = "as fine as the image", "grouped to a thickness of my own"
-_TIP = "Add the image along the plane as a new, lazy layer; the image itself is hidden, not changed"
+_TIP = (
+    "Add the image along the plane as a new, lazy layer, with its landmarks and with labels, masks "
+    "and points that lie on it; the image itself is hidden, not changed"
+)
 
 
 class ResliceResult(QWidget):
@@ -252,21 +257,34 @@ class ResliceResult(QWidget):
             return
         image, plane, options = question
         sources, side = self._bench.channel_layers(), self._bench.side
-        looks = looks_to_keep(sources)
-        then = partial(self._on_made, sources, side, plane.origin_um)
-        self.jobs.start(Job(partial(_make, image, plane, options, looks)), then, "reslicing")
+        others = carried_images(self._session, image, sources)
+        wanted = [(image, looks_to_keep(sources))]
+        wanted += [(other, looks_to_keep(layers)) for other, layers in others]
+        sources = [*sources, *(layer for _, layers in others for layer in layers)]
+        then = partial(self._on_made, image, sources, side, plane.origin_um)
+        self.jobs.start(Job(partial(_make, wanted, plane, options)), then, "reslicing")
 
-    def _on_made(self, sources: list[Layer], side: Any, origin_um: Any, made: Any) -> None:
-        if self._session.viewer is None:
+    def _on_made(
+        self, image: SpatialImage, sources: list[Layer], side: Any, origin_um: Any, made: _Made
+    ) -> None:
+        if self._session.viewer is None or self._bench.layer is None:
             return
-        layers = [Layer.create(data, arguments, kind) for data, arguments, kind in made]
-        deed = ReslicedLayers(self._session, layers, sources, side, origin_um)
+        layers = [Layer.create(data, arguments, kind) for data, arguments, kind in made.layers]
+        points = carried_points(self._session, image, self._bench.layer)
+        before, after = frame_of(self._bench.layer), frame_of(layers[0])
+        copies = [points_in_frame(layer, before, after) for layer in points]
+        deed = ReslicedLayers(
+            self._session, [*layers, *copies], [*sources, *points], side, origin_um
+        )
         deed.do_again()
         self._bench.note("reslice", deed)
         role = "" if side is None else f" It is the {side} image now; landmarks came along."
+        carried = [*made.carried, *(layer.name for layer in points)]
+        along = f" Carried along: {', '.join(carried)}." if carried else ""
+        left = "".join(f" Left out: {why}." for why in made.left_out)
         tag = tag_of(layers[0])
         name = tag.image.name if isinstance(tag, ImageTag) else layers[0].name
-        self._say(f"{name}: added.{role} Undo takes it back.")
+        self._say(f"{name}: added.{role}{along}{left} Undo takes it back.")
         self.made.emit()
 
     def save_image(self) -> None:
@@ -332,16 +350,34 @@ class ResliceResult(QWidget):
 # -- for a job's thread ---------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Made:
+    """Layers of the image and of what lies on it; the names of the latter; what cannot come."""
+
+    layers: list[LayerData]
+    carried: list[str]
+    left_out: list[str]
+
+
 def _make(
-    image: SpatialImage,
+    wanted: list[tuple[SpatialImage, list[ChannelLook]]],
     plane: Plane,
     options: ResliceOptions,
-    looks: list[ChannelLook],
     progress: Progress,
-) -> list[LayerData]:
-    progress.begin("reslicing", 1)
-    made = layers_for(resliced_for_window(image, plane, options), looks)
-    progress.advance()
+) -> _Made:
+    """The first image must come, others may."""
+    progress.begin("reslicing", len(wanted))
+    made = _Made([], [], [])
+    for number, (image, looks) in enumerate(wanted):
+        try:
+            made.layers.extend(layers_for(resliced_for_window(image, plane, options), looks))
+        except BridgecorrError as error:
+            if number == 0:
+                raise
+            made.left_out.append(f"{image.name} ({error})")
+        else:
+            made.carried.extend([image.name] if number else [])
+        progress.advance()
     return made
 
 

@@ -10,7 +10,7 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Points
+from napari.layers import Labels, Points
 from napari.layers.base import ActionType
 from psygnal import Signal
 from qtpy.compat import isalive
@@ -435,7 +435,8 @@ class ViewerSession:
             if side is not None and self.point_layer(side) is None:
                 self._point_layers[side] = weakref.ref(layer)
                 changed = True
-        images = [i for i in self.image_layers() if not is_resliced(i)]
+        # a segmentation lies on one of the pair, and a resliced image is one of them
+        images = [i for i in self.image_layers() if not (is_resliced(i) or isinstance(i, Labels))]
         if len(images) == 2 and all(self.image_layer(side) is None for side in SIDES):
             try:
                 images.sort(key=lambda i: -image_of_layer(i).grid.voxel_volume_um3)
