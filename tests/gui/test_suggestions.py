@@ -16,11 +16,11 @@ from napari.layers import Layer, Vectors
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_bridgecorr._napari.frames import is_drawn_by_panel
+from napari_bridgecorr._napari.frames import frame_of, is_drawn_by_panel, shown_matrix
 from napari_bridgecorr._napari.landmark_edits import add_pairs
 from napari_bridgecorr._napari.landmark_rows import ID
 from napari_bridgecorr._napari.layers import image_to_layers
-from napari_bridgecorr._napari.rater_layers import use
+from napari_bridgecorr._napari.rater_layers import DIFFERENCES, use
 from napari_bridgecorr._napari.suggestion_table import SURE
 from napari_bridgecorr._napari.viewer_session import session_of
 from napari_bridgecorr.landmarks import LandmarkSet
@@ -141,6 +141,9 @@ def _check_second_rater(panel: Any, session: Any, qtbot: Any) -> None:
     layers[1].visible = True
     assert not any(layer.visible for layer in layers)
     assert panel.landmarks.place.isChecked()
+    locked = [*panel.landmarks.choosers.values(), panel.landmarks.new_layers]
+    assert not any(widget.isEnabled() for widget in locked)
+    assert "Locked until you compare" in locked[0].toolTip()
     view = session.canvases.second
     wanted = np.array([[0, 24, -18], [0, -30, 0], [0, 0, 30], [0, 24, 18], [0, -60, -80]])
     # the last one is left out
@@ -173,10 +176,20 @@ def _check_second_rater(panel: Any, session: Any, qtbot: Any) -> None:
     )
     assert "4 places differ" in rater.result.text()
     assert "maps fitted to either differ" in rater.result.text()
+    # the map of differences lies over the fixed image, its colours those of the numbers
+    (colours,) = [i for i in session.viewer.layers if i.name == DIFFERENCES]
+    maps, index = rater._found.maps, (0, 20, 30)
+    assert colours.data.shape == maps.points_um.shape[:3]
+    matrix = frame_of(session.image_layer("fixed")) @ shown_matrix(colours)
+    np.testing.assert_allclose((matrix @ [*index, 1])[:3], maps.points_um[index], atol=1e-6)
+    assert colours.data[index] == pytest.approx(np.linalg.norm(maps.difference_um[index]), rel=1e-5)
+    assert f"{colours.contrast_limits[1]:.3g} µm or more (yellow)" in rater.result.text()
+    assert all(chooser.isEnabled() for chooser in panel.landmarks.choosers.values())
     # going on: blinded again, the clicks are there
     QTest.mouseClick(rater.begin, LEFT)
     assert sum(m.is_pair for m in session.landmarks) == 4
     assert not [i for i in view.model.layers if isinstance(i, Vectors)]
+    assert colours not in session.viewer.layers
     use(session, dict(zip(("fixed", "moving"), layers, strict=True)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from napari.layers import Points, Vectors
+from napari.layers import Image, Points, Vectors
 from numpy.typing import NDArray
 
 from ..geometry.grid import apply_affine
@@ -13,27 +13,33 @@ from ..landmarks import Landmark, LandmarkSet, Side
 from .frames import (
     METADATA_KEY,
     SPATIAL_AXES,
+    SPATIAL_UNITS,
     LandmarkTag,
     frame_of,
     tag_of,
+    transform_arguments,
     world_matrix,
 )
 from .landmark_layers import SIDES, point_arguments, points_to_landmarks
 
 if TYPE_CHECKING:
+    from ..evaluate import RaterDifference
     from .viewer_session import ViewerSession
 
 FloatArray = NDArray[np.float64]
 Pair = dict[Side, Points]
 
 ARROWS = "two raters' difference"
+DIFFERENCES = "two raters' maps: difference (µm)"
+_HIGH_PERCENTILE = 95
+_OPACITY = 0.45
 NAMES: dict[Side, str] = {"fixed": "second rater (fixed)", "moving": "second rater (moving)"}
 _COLOURMAP = "viridis"
 _WIDTH_FRACTION = 1 / 250
 
 
 class ArrowTag:
-    """What the layer of arrows remembers: that a panel drew it."""
+    """What layers of differences remember: that a panel drew them."""
 
 
 def layers_of(session: ViewerSession, rater: int) -> Pair | None:
@@ -146,5 +152,46 @@ def arrows(model: Points, unit: float, start_um: FloatArray, way_um: FloatArray)
         edge_width=extent * _WIDTH_FRACTION,
         vector_style="arrow",
         projection_mode="all",
+        metadata={METADATA_KEY: ArrowTag()},
+    )
+
+
+def limits_of(maps: RaterDifference) -> tuple[float, float]:
+    """(um) What the colours of a map of differences run between: the least, and 95 of 100."""
+    lengths = np.linalg.norm(maps.difference_um, axis=-1)
+    low, high = (float(v) for v in np.nanpercentile(lengths, (0, _HIGH_PERCENTILE)))
+    return low, max(high, low + 1e-6)
+
+
+def map_of_differences(maps: RaterDifference, frame: FloatArray) -> Image:
+    """How far two raters' maps are apart, as colours over the fixed image; clear where unknown.
+
+    Parameters
+    ----------
+    maps : RaterDifference
+    frame : (4, 4) float64
+        Of the fixed image's layer.
+    """
+    points = maps.points_um
+    matrix = np.eye(4)
+    matrix[:3, 3] = points[0, 0, 0]
+    for axis in range(3):
+        n = points.shape[axis]
+        if n > 1:  # the points lie evenly
+            last = np.take(points, n - 1, axis=axis)[0, 0]
+            matrix[:3, axis] = (last - points[0, 0, 0]) / (n - 1)
+        else:  # flat: any depth, along the others' normal
+            matrix[axis, axis] = 1.0
+    return Image(
+        np.linalg.norm(maps.difference_um, axis=-1).astype(np.float32),
+        name=DIFFERENCES,
+        **transform_arguments(np.linalg.inv(frame) @ matrix),
+        units=SPATIAL_UNITS,
+        axis_labels=SPATIAL_AXES,
+        colormap=_COLOURMAP,
+        contrast_limits=limits_of(maps),
+        opacity=_OPACITY,
+        blending="translucent_no_depth",
+        projection_mode="none",
         metadata={METADATA_KEY: ArrowTag()},
     )

@@ -19,10 +19,12 @@ from qtpy.QtWidgets import (
 )
 
 from ..errors import BridgecorrError
+from ..evaluate import RaterDifference
 from ..workflow.raters import RaterComparison, compare_raters
-from .frames import METADATA_KEY
+from .frames import METADATA_KEY, frame_of
 from .jobs import Job
 from .landmark_layers import SIDES
+from .overlay_layer import insert_below
 from .panel_jobs import PanelJobs
 from .panel_parts import ProgressLine, button, muted
 from .rater_layers import (
@@ -32,6 +34,8 @@ from .rater_layers import (
     begin_second,
     landmarks_of,
     layers_of,
+    limits_of,
+    map_of_differences,
     use,
 )
 from .second_view import open_second_view
@@ -42,8 +46,9 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.utils.events import Event
 
-    from ..landmarks import LandmarkSet
+    from ..landmarks import LandmarkSet, Side
     from .lifeline import Lifeline
+    from .panel_parts import LayerChooser
     from .placing import Placing
     from .viewer_session import ViewerSession
     from .views import View
@@ -61,6 +66,8 @@ class Host(Protocol):
 
     placing: Placing
     place: QPushButton
+    new_layers: QPushButton
+    choosers: dict[Side, LayerChooser]
 
     def set_view(self, view: View) -> None:
         """Show one image, or both."""
@@ -74,8 +81,9 @@ class SecondRater(QWidget):
         self.setObjectName("bridgecorr_second_rater")
         self._session, self._host = session, host
         self._hidden: list[weakref.ref[Layer]] = []
+        self._locked: list[tuple[QWidget, str]] = []
         self._found: RaterComparison | None = None
-        self._is_changing = False
+        self._is_changing = self._awaits_fit = False
         self._add_widgets()
         self.jobs = PanelJobs(lifeline, self.progress, self)
         self.jobs.failed.connect(self._on_failed)
@@ -84,6 +92,7 @@ class SecondRater(QWidget):
         lifeline.connect(session.layers_changed, self.refresh)
         lifeline.connect(session.images_changed, self.refresh)
         lifeline.connect(session.point_added, self._on_point_added)
+        lifeline.connect(session.fit_changed, self._on_fitted)
         lifeline.at_end(self._let_go)
         self.refresh()
 
@@ -149,6 +158,7 @@ class SecondRater(QWidget):
             return
         session, running = self._session, self.is_running
         self._blind(layers_of(session, 1) if running else None)
+        self._lock(running)
         second = layers_of(session, 2)
         clicked = landmarks_of(session, second) if second is not None else None
         n = 0 if clicked is None else sum(m.is_pair for m in clicked)
@@ -179,7 +189,8 @@ class SecondRater(QWidget):
         else:
             text = lacking or (
                 "Another person clicks the same places again without seeing your clicks. What both "
-                "differ by is how well a person can place them."
+                "differ by is how well a person can place them. The places in the fixed image are "
+                "shared: clicked anew they would be other places, with nothing to compare."
             )
         self.words.setText(text)
         for widget in (self.result, self.table):
@@ -217,10 +228,16 @@ class SecondRater(QWidget):
         self._host.place.setChecked(True)
         self._host.set_view("fixed")
         session.told.emit("The first rater's clicks are hidden until you compare.", False)
-        # the fit of a moment ago is the first rater's: no place may be expected by that
-        session.current_fit()
         self._host.placing.current = ""  # from the first place on
-        self.go_on()
+        # the fit of a moment ago is the first rater's: no place may be expected by that
+        self._awaits_fit = True
+        session.refit()
+
+    def _on_fitted(self) -> None:
+        if self._awaits_fit:
+            self._awaits_fit = False
+            if self.is_running:
+                self.go_on()
 
     def go_on(self) -> None:
         """Look at the next place without a click of the second rater's."""
@@ -303,6 +320,9 @@ class SecondRater(QWidget):
         active = canvas.layers.selection.active
         canvas.add_layer(layer)
         canvas.layers.selection.active = active
+        fixed = self._session.image_layer("fixed")
+        if found.maps is not None and fixed is not None:
+            insert_below(self._session, map_of_differences(found.maps, frame_of(fixed)))
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -326,6 +346,20 @@ class SecondRater(QWidget):
                 layer.events.visible.connect(self._keep_hidden)
             layer.visible = False
         self._hidden = [weakref.ref(layer) for layer in wanted]
+
+    def _lock(self, running: bool) -> None:
+        """Keep another choice of layers from showing the first rater's clicks in table or fit."""
+        locked = (*self._host.choosers.values(), self._host.new_layers)
+        for widget in locked:
+            if running and widget.isEnabled():
+                self._locked.append((widget, widget.toolTip()))
+                widget.setEnabled(False)
+                widget.setToolTip("Locked until you compare: the first rater's clicks stay hidden")
+        if not running:
+            for widget, tip in self._locked:
+                widget.setEnabled(True)
+                widget.setToolTip(tip)
+            self._locked.clear()
 
     def _keep_hidden(self, event: Event) -> None:
         if event.source.visible:
@@ -375,11 +409,17 @@ def in_words(found: RaterComparison) -> str:
         maps = found.maps.overall
         text += (
             f" The maps fitted to either differ by RMS {maps.rms_um:.3g} µm "
-            f"({_axes(maps.rms_zyx_um)}) over the fixed image's slices."
+            f"({_axes(maps.rms_zyx_um)}) over the fixed image's slices. The colours on the fixed "
+            f"image say where: {_limits(found.maps)}."
         )
     elif found.fault:
         text += f" Their maps cannot be compared: {for_the_window(found.fault)}."
     return text + " Arrows in the moving image lead from the first click to the second."
+
+
+def _limits(maps: RaterDifference) -> str:
+    low, high = limits_of(maps)
+    return f"{low:.3g} µm (dark) to {high:.3g} µm or more (yellow)"
 
 
 def _axes(values: tuple[float, float, float]) -> str:
