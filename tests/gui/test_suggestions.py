@@ -85,6 +85,8 @@ def test_pairs_are_proposed_judged_and_marked(viewer: Any, open_panel: Any, qtbo
     assert np.linalg.norm(net.to_moving(np.array([made.fixed_um])) - made.moving_um) < COARSE_UM
     row = step.table.row_of("L05")
     assert step.table.text(row, ID) == "✦ L05"
+    # places along a vessel may lie elsewhere when asked again, branchings do not
+    fold.table.select(next(p for p in fold.table.pairs if p.degree > 2))
     second = fold.table.current()
     assert second is not None
     assert second != best
@@ -113,7 +115,9 @@ def test_pairs_are_proposed_judged_and_marked(viewer: Any, open_panel: Any, qtbo
     QTest.mouseClick(fold.ask, LEFT)
     qtbot.waitUntil(lambda: not fold.jobs.is_busy, timeout=60_000)
     left_out = [p for p in fold._proposals.pairs if p not in fold.table.pairs]
-    assert any(np.allclose(p.fixed_um, second.fixed_um, atol=1) for p in left_out)
+    # the branching of the finer image is the same; in the other, one more pair tells a little more
+    (again,) = [p for p in left_out if np.allclose(p.moving_um, second.moving_um, atol=5)]
+    np.testing.assert_allclose(again.fixed_um, second.fixed_um, atol=COARSE_UM / 4)
     n = fold.table.rowCount()
     QTest.mouseClick(fold.bring_back, LEFT)
     assert fold.table.rowCount() > n

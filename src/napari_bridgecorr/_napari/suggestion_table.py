@@ -18,7 +18,7 @@ TIPS = (
     "Distance (µm of the finer image) between the proposed place and where all other pairs expect "
     "it. Click to sort",
     "How alike the vessels around both places are: their correlation (%). Click to sort",
-    "How many vessels meet at this branching. Click to sort",
+    "How many vessels meet at this branching; 2: a place along a vessel. Click to sort",
 )
 SURE, OFF, ALIKE, DEGREE = range(4)
 _WHICH = Qt.ItemDataRole.UserRole

@@ -52,7 +52,8 @@ ACTIONS: tuple[KeyAction, ...] = (
     ),
 )
 _TIP = (
-    "Find where vessels branch in both images and propose further pairs, each with a confidence. "
+    "Find where vessels branch and propose further pairs there and along vessels, each with a "
+    "confidence. "
     "Nothing becomes a landmark before you accept it"
 )
 _AGAIN_MS = 2000
@@ -100,8 +101,8 @@ class Suggestions(QWidget):
         column.setSpacing(6)
         column.addWidget(
             muted(
-                f"Proposes pairs where vessels branch, once you have placed {FEWEST_PAIRS}. "
-                "You judge each."
+                "Proposes pairs on vessels, most where they branch, once you have placed "
+                f"{FEWEST_PAIRS}. You judge each."
             )
         )
         self.choices = SuggestionChoices()

@@ -24,6 +24,7 @@ REACH = 4.0 * WIDTHS[-1] + 2.0
 
 # blurs between which vessels are looked for to tell bright from dark, in lengths of the scale
 _BAND = (0.5, 3.0)
+_ROBUST_SD = 1.48
 _ODDS_PER_SKEWNESS, _MOST_ODDS = 2.0, 4.0
 _LEAST_CONTRAST = 1e-6
 
@@ -71,6 +72,43 @@ def ridge_strength(
         near = ndimage.maximum_filter(~known, size=[2 * k + 1 for k in steps])
         found[near] = 0.0
     return found
+
+
+def vessel_band(
+    array: Float32Array,
+    spacing_um: Sequence[float],
+    scale_um: float,
+    polarity: Polarity,
+) -> Float32Array:
+    """(z, y, x) float32: the image less what is much wider than vessels; these are bright in it.
+
+    Sharper than :func:`ridge_strength`, as nothing is blurred: places are told to parts of a voxel.
+
+    Parameters
+    ----------
+    array : (z, y, x) float32
+        NaN outside the data, and so is the result.
+    spacing_um : three float
+        Along z, y, x.
+    scale_um : float
+    polarity : {"bright", "dark"}
+    """
+    known = np.isfinite(array)
+    if not known.any():
+        return array
+    values = _filled(array, known, spacing_um, scale_um)
+    wide = ndimage.gaussian_filter(
+        values,
+        [
+            _BAND[1] * scale_um / s if n > 1 else 0.0
+            for s, n in zip(spacing_um, array.shape, strict=True)
+        ],
+    )
+    found = values - wide if polarity == "bright" else wide - values
+    # what is of the other polarity is no vessel, however strong
+    np.maximum(found, -_ROBUST_SD * np.median(np.abs(found[known])), out=found)
+    found[~known] = np.nan
+    return np.asarray(found, dtype=np.float32)
 
 
 def vessel_polarity(array: Float32Array, spacing_um: Sequence[float], scale_um: float) -> Polarity:

@@ -1,7 +1,9 @@
 """A smooth field of shifts known at some places: what it is elsewhere, and how well that is known.
 
 A Gaussian process with a prior that says how tissue moves between two instruments: a shift and a
-linear part that the given landmarks leave open, and a bend of Matern kind (smoothness 3/2).
+linear part that the given landmarks leave open, and a bend of Matern kind (smoothness 3/2). What is
+seen at a place may be sharp along one direction and open along another, as across and along a
+vessel.
 """
 
 from __future__ import annotations
@@ -60,9 +62,10 @@ class SmoothShifts:
     Parameters
     ----------
     prior : ShiftPrior
-    places_um, shifts_um : (n, 3) float64
-    errors_um : (n,) float64
-        Standard error, per axis, of each shift.
+    places_um : (n, 3) float64
+    shifts_um : (n, 3) float64
+    precisions : (n, 3, 3) float64
+        Inverse covariance of what was seen, in um^-2; zero along directions that were not seen.
     """
 
     def __init__(
@@ -70,30 +73,28 @@ class SmoothShifts:
         prior: ShiftPrior,
         places_um: FloatArray,
         shifts_um: FloatArray,
-        errors_um: FloatArray,
+        precisions: FloatArray,
     ) -> None:
-        self._prior, self._places, self._shifts = prior, places_um, shifts_um
+        n = len(places_um)
+        self._prior, self._places = prior, places_um
+        values, axes = np.linalg.eigh(precisions)
+        roots = np.einsum("nij,nj,nkj->nik", axes, np.sqrt(np.maximum(values, 0.0)), axes)
         covariance = prior.covariance(places_um, places_um)
-        covariance[np.diag_indices(len(places_um))] += errors_um**2 + _JITTER
-        self._inverse = np.linalg.inv(covariance)
-        self._weights = self._inverse @ shifts_um
-        self._errors = errors_um
+        inner = np.einsum("nab,nm,mbc->namc", roots, covariance, roots, optimize=True)
+        system = inner.reshape(3 * n, 3 * n)
+        system[np.diag_indices(3 * n)] += 1 + _JITTER
+        # (I + S K S)^-1 exists whatever is not seen
+        inverse = np.linalg.inv(system).reshape(n, 3, n, 3)
+        self._inner = np.einsum("nab,nbmc,mcd->namd", roots, inverse, roots, optimize=True)
+        self._weights = np.einsum("namd,md->na", self._inner, shifts_um)
 
     def mean(self, points_um: FloatArray) -> FloatArray:
         """(n, 3) expected shifts in um."""
         return np.asarray(self._prior.covariance(points_um, self._places) @ self._weights)
 
     def at(self, points_um: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """(n, 3) expected shifts and (n,) standard deviations per axis, in um."""
+        """(n, 3) expected shifts and (n, 3, 3) covariances, in um and um^2."""
         cross = self._prior.covariance(points_um, self._places)
-        spread = self._prior.variance(points_um) - np.einsum(
-            "ij,jk,ik->i", cross, self._inverse, cross, optimize=True
-        )
-        return cross @ self._weights, np.sqrt(np.maximum(spread, 0.0))
-
-    def without_each(self) -> tuple[FloatArray, FloatArray]:
-        """What all others say at each place: (n, 3) shifts and (n,) standard deviations, in um."""
-        diagonal = np.diag(self._inverse)
-        mean = self._shifts - self._weights / diagonal[:, None]
-        spread = np.sqrt(np.maximum(1 / diagonal - self._errors**2, 0.0))
-        return mean, spread
+        known = np.einsum("pn,namd,pm->pad", cross, self._inner, cross, optimize=True)
+        spread = self._prior.variance(points_um)[:, None, None] * np.eye(3) - known
+        return cross @ self._weights, spread

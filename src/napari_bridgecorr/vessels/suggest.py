@@ -15,9 +15,10 @@ from ..landmarks import Landmark, LandmarkPairs, LandmarkSet, Point
 from ..progress import Progress, Silent
 from ..refine.working_image import working_grid, working_image
 from ..transform import Affine
-from .detect import Bifurcations, find_bifurcations
+from .detect import find_bifurcations
 from .matching import REACHES, Matches, match_places
-from .ridges import Float32Array, Polarity, brightness_odds, ridge_strength
+from .places import along_vessels
+from .ridges import Float32Array, Polarity, brightness_odds, ridge_strength, vessel_band
 
 FloatArray = NDArray[np.float64]
 
@@ -38,6 +39,8 @@ _POLARITY_PLACES = 60
 # from this share of the likeness on a second place counts against a match, and by how much at 1
 _CLEAR = 0.65
 _ASTRAY = 0.35
+ALONG_A_VESSEL = 2
+"""The branches that meet where a vessel only passes."""
 POLARITIES: tuple[Polarity, Polarity] = ("bright", "dark")
 
 
@@ -77,7 +80,9 @@ class Suggestion:
     deviation_um : float
         How far the moving point lies from where all other pairs put it (um of the finer image).
     degree : int
-        Branches that meet here.
+        Branches that meet here; 2 along a vessel.
+    error_um : float
+        Standard error of the place in the coarser image, per axis (um of the finer image).
     """
 
     fixed_um: Point
@@ -86,6 +91,7 @@ class Suggestion:
     likeness: float
     deviation_um: float
     degree: int
+    error_um: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,10 +153,10 @@ def suggest_pairs(
     time: int = 0,
     progress: Progress | None = None,
 ) -> Suggestions:
-    """Propose further pairs at vessel bifurcations.
+    """Propose further pairs at vessel bifurcations, and along vessels between them.
 
-    Bifurcations are looked for in the finer image, at the resolution of the coarser one, and found
-    again in the other by the vessels around them. Which of the places that look alike is meant is
+    They are looked for in the finer image, at the resolution of the coarser one, and found again in
+    the other by the vessels around them. Which of the places that look alike is meant is
     told by all others: matches grow outwards from the given pairs, and each is judged by what the
     rest says of it.
 
@@ -214,10 +220,20 @@ def suggest_pairs(
     seen = _known_at(ridges[0], index) & _known_at(ridges[1], index)
     chosen = np.flatnonzero(seen)[:_MOST_CANDIDATES]
     watch.begin("matching the vessels", len(REACHES))
-    matches = match_places(ridges[0], ridges[1], axes, scale, index[chosen], given, shifts, watch)
-    places = grid.to_world(index[chosen])
-    partners = rough.map(grid.to_world(index[chosen] + matches.shifts_um / axes))
-    found = _surest(matches, places, partners, bifurcations, chosen, pairs, scale, is_swapped)
+    every = np.concatenate(
+        [index[chosen], along_vessels((ridges[0], ridges[1]), index[chosen], axes, scale)]
+    )
+    degree = np.full(len(every), ALONG_A_VESSEL)
+    degree[: len(chosen)] = bifurcations.degree[chosen]
+    # the band is sharp, ridges are robust where other things than vessels are bright or dark
+    first_shown, second_shown = (
+        (vessel_band(a, tuple(axes), scale, p), r)
+        for a, p, r in zip((near, far), polarities, ridges, strict=True)
+    )
+    matches = match_places(first_shown, second_shown, axes, scale, every, given, shifts, watch)
+    places = grid.to_world(every)
+    partners = rough.map(grid.to_world(every + matches.shifts_um / axes))
+    found = _surest(matches, places, partners, degree, pairs, scale, is_swapped)
     known, empty = bifurcations.points_um, np.empty((0, 3))
     return Suggestions(
         found[: options.most],
@@ -315,7 +331,7 @@ def _polarities(
         if not len(index):
             continue
         for other, b in ridges[1].items():
-            matches = match_places(a, b, axes, scale, index, given, shifts, Silent(), rounds=1)
+            matches = match_places([a], [b], axes, scale, index, given, shifts, Silent(), rounds=1)
             score = float(np.mean(matches.likeness * matches.probability))
             # what lies between vessels is a net too, and as much alike in both images
             score *= _share(one, odds[0]) * _share(other, odds[1])
@@ -351,8 +367,7 @@ def _surest(
     matches: Matches,
     places: FloatArray,
     partners: FloatArray,
-    bifurcations: Bifurcations,
-    chosen: NDArray[np.int64],
+    degree: NDArray[np.int64],
     pairs: LandmarkPairs,
     scale: float,
     is_swapped: bool,
@@ -370,7 +385,8 @@ def _surest(
                 confidence=float(confidence[k]),
                 likeness=float(matches.likeness[k]),
                 deviation_um=float(matches.deviation_um[k]),
-                degree=int(bifurcations.degree[chosen[k]]),
+                degree=int(degree[k]),
+                error_um=float(matches.error_um[k]),
             )
         )
     return tuple(found)
