@@ -189,6 +189,8 @@ def test_points_on_the_window_make_the_image_along_it(
     assert bench.plane == found.shifted(12)
     press(panel.drag_in_view)
     check_what_comes_along(viewer, panel, qtbot)
+    check_lines_in_two_views(viewer, panel, qtbot)
+    assert bench.plane == found.shifted(12)
     # the image along it, lazily, grouped to 30 um
     panel.result.thickness.setCurrentIndex(panel.result.thickness.count() - 1)
     panel.result.thickness.activated.emit(panel.result.thickness.currentIndex())
@@ -296,3 +298,37 @@ def check_what_comes_along(viewer: Any, panel: Any, qtbot: Any) -> None:
     assert points.visible
     for layer in (labels, points, far):
         viewer.layers.remove(layer)
+
+
+def check_lines_in_two_views(viewer: Any, panel: Any, qtbot: Any) -> None:
+    """A line along the window in a slice, another seen from the side; undo takes both."""
+    source, bench = panel.source, panel.bench
+    press(source.ways["lines"])
+    assert "Other view" in source.hint.text()
+    press(source.draw)
+    z, y = 108.0, 120.0  # slices that are there
+    viewer.dims.set_point(0, z)
+    qtbot.wait(50)
+    drag(qtbot, viewer, (z, row_of_truth(z, 20), 20), (z, row_of_truth(z, 230), 230))
+    assert len(bench.draft.lines_um) == 1
+    assert bench.plane is None
+    assert "lacking" in source.misfit.text()
+    press(source.other_view)
+    viewer.dims.set_point(1, y)
+    qtbot.wait(50)
+    (nz, ny, nx), (oz, oy, ox) = TRUTH.normal, TRUTH.origin_um
+    ends = [(oz - (ny * (y - oy) + nx * (x - ox)) / nz, y, x) for x in (20.0, 230.0)]
+    drag(qtbot, viewer, *ends)
+    assert len(bench.draft.lines_um) == 2
+    assert degrees_between(bench.plane.normal, TRUTH.normal) < 0.5
+    # the shift by 12 um is kept
+    assert abs(TRUTH.place([bench.plane.origin_um])[0, 0]) == pytest.approx(12, abs=1)
+    # seen from the side too its trace is drawn, on the slice that is shown
+    np.testing.assert_allclose(panel.layers.trace[:, 1], y, atol=1e-6)
+    np.testing.assert_allclose(bench.plane.place(panel.layers.trace)[:, 0], 0, atol=1e-6)
+    press(source.draw)
+    while bench.draft.way == "lines":
+        press(source.undo)
+    for _ in range(2):
+        press(source.other_view)
+    assert viewer.dims.order == (0, 1, 2)
