@@ -15,11 +15,13 @@ import tifffile
 
 pytest.importorskip("napari")
 
+from napari.components import ViewerModel
 from napari.layers import Image, Layer, Points, Vectors
 from qtpy.QtCore import QPoint, QPointF, Qt
-from qtpy.QtGui import QWheelEvent
+from qtpy.QtGui import QOpenGLContext, QWheelEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog, QScrollArea, QWidget
+from vispy.gloo import gl
 
 from napari_bridgecorr._napari import outputs
 from napari_bridgecorr._napari.fit_extras import MoreButton
@@ -31,7 +33,7 @@ from napari_bridgecorr._napari.layers import image_to_layers
 from napari_bridgecorr._napari.sample_data import sample_folder
 from napari_bridgecorr._napari.save_dialog import ask_path
 from napari_bridgecorr._napari.viewer_session import session_of
-from napari_bridgecorr._napari.views import show_view
+from napari_bridgecorr._napari.views import show_depth, show_view
 from napari_bridgecorr.fitting import FitOptions, fit
 from napari_bridgecorr.io.landmark_files import read_landmarks
 from napari_bridgecorr.io.registry import open_image
@@ -413,7 +415,19 @@ def test_removing_chosen_layers_clears_them(registered: Any, qtbot: Any) -> None
     assert len(session.landmarks) == 0
 
 
-def test_layers_of_the_same_name_are_told_apart(viewer: Any, open_panel: Any) -> None:
+def test_a_point_in_the_plane_keeps_its_size_whatever_the_depth() -> None:
+    canvas = ViewerModel()
+    layer = Points([[3.0, 4, 5], [1, 2, 3]], size=2, projection_mode="rescale_linear")
+    canvas.add_layer(layer)
+    canvas.dims.set_point(0, 3.0)
+    show_depth(canvas, 4.0)  # a warning of napari's, 0 divided by 0, would fail
+    assert np.isfinite(layer._view_size).all()
+    assert canvas.dims.margin_left == canvas.dims.margin_right == (4.0,) * 3
+
+
+def test_layers_of_the_same_name_are_told_apart(
+    viewer: Any, open_panel: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     a = viewer.add_image(np.zeros((4, 8, 8)), name="same", scale=(4, 4, 4))
     b = Image(np.zeros((4, 8, 8)), name="same")
     viewer.add_layer(b)
@@ -426,6 +440,15 @@ def test_layers_of_the_same_name_are_told_apart(viewer: Any, open_panel: Any) ->
     assert session.image_layer("moving") is a
     click(panel.images.swap)
     assert session.image_layer("fixed") is a
+    # what napari deletes with a layer it deletes in the canvas's own OpenGL context, not in Qt's
+    own, finish = viewer.window._qt_viewer.canvas.native.context(), gl.glFinish
+    contexts: list[bool] = []
+    monkeypatch.setattr(
+        gl, "glFinish", lambda: (contexts.append(QOpenGLContext.currentContext() is own), finish())
+    )
+    for layer in (a, b):
+        viewer.layers.remove(layer)
+    assert contexts == [True, True]
 
 
 def test_two_viewers_do_not_meet(

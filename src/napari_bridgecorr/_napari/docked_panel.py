@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEvent, QSize
 from qtpy.QtWidgets import QWidget
 
+from .gl_context import own_context_of_viewer
 from .lifeline import Lifeline
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class DockedPanel(QWidget):
         super().__init__()
         self.setObjectName(name)
         self._lifeline = Lifeline(session)
+        own_context_of_viewer(session.viewer)
         self._was_docked = False
         # the C++ side may die first (its window is closed): nothing of this widget is touched then
         self.destroyed.connect(partial(_end, self._lifeline))

@@ -41,8 +41,8 @@ def look_as(canvas: ViewerModel, document: Document) -> None:
     if len(saved["point"]) == dims.ndim:
         dims.ndisplay = saved["ndisplay"]
         dims.order = tuple(saved["order"])
-        dims.margin_left = tuple(saved["margin_left"])
         dims.margin_right = tuple(saved["margin_right"])
+        dims.margin_left = tuple(saved["margin_left"])
         dims.set_point(list(range(dims.ndim)), saved["point"])
     for name, value in document["camera"].items():
         setattr(canvas.scene.camera, name, tuple(value) if isinstance(value, list) else value)

@@ -27,6 +27,7 @@ from qtpy.QtWidgets import (
 
 from ..errors import BridgecorrError
 from .dock_room import DockRoom
+from .gl_context import own_context
 from .image_layers import image_name
 from .image_title import ImageTitle
 from .landmark_layers import COLOURS
@@ -69,6 +70,7 @@ class SecondView(QWidget):
         share_session(self.model, session)
         register_keys()
         self.canvas = _Canvas(self.model)
+        own_context(self.canvas)
         self.mirror = LayerMirror(self.model, partial(moving_layers, session))
         self.link = ViewLink(session)
         self._add_widgets()

@@ -218,5 +218,6 @@ def show_depth(viewer: ViewerModel, half_depth_um: float) -> None:
             layer.projection_mode = "none"
     margins = list(viewer.dims.margin_left)
     margins[n - 3 :] = [half_depth_um / factor] * 3
-    viewer.dims.margin_left = tuple(margins)
+    # this one first: while it is 0 napari divides 0 by 0 for a point in the plane
     viewer.dims.margin_right = tuple(margins)
+    viewer.dims.margin_left = tuple(margins)
