@@ -10,10 +10,9 @@ import numpy as np
 from ..errors import FitError, GeometryError
 from ..landmarks import LandmarkSet
 from .check_landmarks import CheckErrors, errors_at_checks
-from .error_model import error_model
 from .fit import Fit
 from .mismatches import Mismatch, find_mismatches
-from .predicted_error import PredictedErrors, predicted_error
+from .predicted_error import PredictedErrors, error_of_fit, predicted_error
 
 # of more pairs each search for a smoothing takes seconds: the fit's own is taken
 _MOST_SMOOTHED = 300
@@ -64,16 +63,8 @@ def _predicted(landmarks: LandmarkSet, made: Fit) -> dict[str, float]:
     placed = [m for m in landmarks if m.fixed_um is not None]
     if not placed:
         return {}
-    options = made.options
     try:
-        model = error_model(
-            made.pairs,
-            made.transform,
-            options.model,
-            options.dimensions,
-            made.noise,
-            made.evidence,
-        )
+        model = error_of_fit(made)
     except (FitError, GeometryError, np.linalg.LinAlgError):
         return {}
     errors = model.predict(np.array([m.fixed_um for m in placed], dtype=np.float64))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,13 @@ from ..geometry.convex_hull import ConvexHull
 from .diagnostics import number_or_none
 from .error_levels import COLUMNS
 from .error_levels import MEANING as LEVELS_MEANING
-from .error_model import error_model
+from .error_model import ErrorModel, error_model
 from .fit import Fit
 
 FloatArray = NDArray[np.float64]
 
 _DRAWN = 1500
+_models: WeakKeyDictionary[Fit, ErrorModel] = WeakKeyDictionary()
 MEANING = (
     "medians over places inside the fixed landmarks' hull and over its corners; "
     "predicted_error: expected RMS of the target error; "
@@ -55,12 +57,20 @@ class PredictedErrors:
         }
 
 
+def error_of_fit(made: Fit) -> ErrorModel:
+    """The error model of a fit; kept with it, as it takes longer than the fit."""
+    if made not in _models:
+        options = made.options
+        _models[made] = error_model(
+            made.pairs, made.transform, options.model, options.dimensions, made.noise, made.evidence
+        )
+    return _models[made]
+
+
 def predicted_error(result: Fit) -> PredictedErrors:
     """The predicted error of a fit inside its landmarks' hull and at the hull's corners."""
     options, pairs = result.options, result.pairs
-    model = error_model(
-        pairs, result.transform, options.model, options.dimensions, result.noise, result.evidence
-    )
+    model = error_of_fit(result)
     hull = ConvexHull(pairs.fixed_um, options.dimensions)
     low, high = pairs.fixed_um.min(axis=0), pairs.fixed_um.max(axis=0)
     places = low + np.random.default_rng(0).uniform(0, 1, (_DRAWN, 3)) * (high - low)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import FitError
 from ..landmarks import LandmarkPairs, Side
 from ..transform import Transform
-from .error_model import ErrorModel, error_model
+from .error_model import ErrorModel
 from .fit import Fit, fit
 from .options import FitOptions
 
@@ -116,14 +116,6 @@ def guide_fit(pairs: LandmarkPairs, options: FitOptions) -> Fit | None:
         except FitError:
             continue  # in one plane or on one line: a stiffer map may still be determined
     return None
-
-
-def error_of_fit(made: Fit) -> ErrorModel:
-    """The error model of a fit."""
-    options = made.options
-    return error_model(
-        made.pairs, made.transform, options.model, options.dimensions, made.noise, made.evidence
-    )
 
 
 def predicted_partner(

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from napari_bridgecorr.fitting import FitOptions, fit
+from napari_bridgecorr.fitting.predicted_error import error_of_fit
 from napari_bridgecorr.fitting.predicted_place import (
     PredictedPlace,
-    error_of_fit,
     guide_fit,
     predicted_partner,
 )
