@@ -11,6 +11,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ os.environ["BRIDGECORR_STATE"] = tempfile.mkdtemp()  # not among the user's sess
 import napari
 import numpy as np
 from napari.qt import QtViewer
-from qtpy.QtCore import QPoint, Qt, QTimer
+from qtpy.QtCore import QEvent, QPoint, Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
@@ -81,6 +82,7 @@ def main(folder: Path) -> None:
     watchdog = Watchdog()
     for name in ("fixed", "moving"):
         viewer.open(folder / f"{name}.ome.zarr", plugin="napari-bridgecorr")
+    let_go_of_deleted()
     _, panel = viewer.window.add_plugin_dock_widget("napari-bridgecorr", "Register")
     session = session_of(viewer)
     until(lambda: all(session.image_layer(s) is not None for s in ("fixed", "moving")))
@@ -209,8 +211,9 @@ def pixel(session: Any, side: str, place: np.ndarray) -> tuple[Any, QPoint]:
     return native, QPoint(round(native.width() / 2 + x), round(native.height() / 2 + y))
 
 
+@cache
 def main_canvas(viewer: Any) -> Any:
-    """The widget that napari's own canvas draws in."""
+    """The widget that napari's own canvas draws in; kept, as Qt takes milliseconds to find it."""
     viewer = getattr(viewer, "__wrapped__", viewer)
     for widget in QApplication.allWidgets():
         if isinstance(widget, QtViewer) and widget.viewer is viewer:
@@ -221,6 +224,14 @@ def main_canvas(viewer: Any) -> Any:
 def click_button(widget: Any) -> None:
     """A click in its middle."""
     QTest.mouseClick(widget, LEFT)
+
+
+def let_go_of_deleted() -> None:
+    """Delete what waits for it, as an event loop does and `processEvents` does not.
+
+    Else the progress of opening turns for ever in napari's status bar, and draws the window anew.
+    """
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
 def wait(seconds: float) -> None:

@@ -54,8 +54,13 @@ def shown(viewer: Any, session: ViewerSession) -> dict[str, Any]:
         ],
         "model": session.options.model,
         "camera": [list(camera.center), camera.zoom, list(camera.angles)],
-        "dims": [dims.ndisplay, list(dims.order), list(dims.point), list(dims.margin_left)],
+        "dims": [dims.ndisplay, list(dims.order), slice_of(dims), list(dims.margin_left)],
     }
+
+
+def slice_of(dims: Any) -> list[float]:
+    """Which slice is shown; along the axes on the screen napari's sliders stand anywhere."""
+    return [float(dims.point[axis]) for axis in dims.not_displayed]
 
 
 def camera(viewer: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("napari")
 
-from killed_window import camera, shown
+from killed_window import camera, shown, slice_of
 from napari.layers import Points
 from test_live_overlay import check
 from test_register_panel import click, settled
@@ -242,7 +242,7 @@ def looks(viewer: Any, session: Any, panel: Any) -> dict[str, Any]:
         "overlay": [overlay.is_on, overlay.mode, overlay.layer.contrast_limits],
         "map": [panel.overlay.map_layers.layers.is_wanted(k) for k in ("grid", "folds", "error")],
         "second camera": camera(second.model),
-        "second slice": float(second.model.dims.point[0]),
+        "second slice": slice_of(second.model.dims),
         "second channels": [copy.visible for _, copy in second.mirror.pairs()],
         "second text": second.channels.text(),
         "active": viewer.layers.selection.active.name,

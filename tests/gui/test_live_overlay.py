@@ -18,7 +18,7 @@ from napari_bridgecorr._napari.frames import world_matrix
 from napari_bridgecorr._napari.map_layers import is_map_layer
 from napari_bridgecorr._napari.overlay_layer import is_overlay
 from napari_bridgecorr._napari.viewer_session import session_of
-from napari_bridgecorr.fitting.predicted_place import error_of_fit
+from napari_bridgecorr.fitting.predicted_error import error_of_fit
 from napari_bridgecorr.geometry.grid import apply_affine
 
 LEFT = Qt.MouseButton.LeftButton

@@ -127,6 +127,7 @@ def test_from_the_third_pair_on_the_partner_is_expected_and_confirmed(
     hand.click(70.0, 70.0)
     assert session.landmarks["L04"].moving_um is None
     assert [str(s) for s in layers[0].symbol] == ["disc", "disc", "disc", "ring"]
+    panel.landmarks.placing.turns.flush()
     (ghost,) = ghosts(viewer)
     assert panel.landmarks.keys.buttons["confirm"].isEnabled()
     placed = np.array(session.landmarks["L04"].fixed_um)
@@ -144,6 +145,7 @@ def test_from_the_third_pair_on_the_partner_is_expected_and_confirmed(
     assert "L04 is expected at the white cross in the moving image" in guide.words.text()
     session.told.connect(lambda text, _: said.append(text))
     hand.press(KEY.Key_Return)
+    panel.landmarks.placing.turns.flush()
     assert not ghosts(viewer)
     assert said == ["L04 is a pair, 0 µm from where it was expected."]
     assert "4 pairs. Next: click another structure" in guide.words.text()

@@ -23,7 +23,8 @@ from napari_bridgecorr._napari.landmark_layers import raw_ids
 from napari_bridgecorr._napari.landmark_paint import unpainted
 from napari_bridgecorr._napari.layer_copies import copy_of
 from napari_bridgecorr._napari.viewer_session import session_of
-from napari_bridgecorr.fitting.predicted_place import error_of_fit, predicted_partner
+from napari_bridgecorr.fitting.predicted_error import error_of_fit
+from napari_bridgecorr.fitting.predicted_place import predicted_partner
 
 COLOUR = [0x29 / 255, 0xD3 / 255, 1.0]
 LEFT = Qt.MouseButton.LeftButton
@@ -104,6 +105,9 @@ def test_a_click_on_the_second_canvas_places_a_moving_point(two_views: Any, qtbo
     assert set(copies) == {"stack", layer.name}
     assert np.shares_memory(copies["stack"].data, viewer.layers["stack"].data)
     assert [viewer.layers[n].visible for n in ("mri", "stack")] == [True, False]
+    # both images whole, a micrometre as large in one as in the other
+    zooms = [viewer.scene.camera, view.model.scene.camera]
+    qtbot.waitUntil(lambda: zooms[0].zoom == pytest.approx(zooms[1].zoom), timeout=5_000)
     depth = view.model.dims.point[0]
     click_at(qtbot, view, (600.0, 900.0))
     assert len(layer.data) == 7
@@ -209,10 +213,12 @@ def test_linked_views_look_at_the_same_place(two_views: Any, qtbot: Any) -> None
     view.model.dims.set_point(0, 430.0)  # where it is seen
     for known in (model, None):
         ghost.show("moving", predicted_partner(transform, (200.0, 400.0, 400.0), "fixed", known))
+        panel.landmarks.placing.turns.flush()
         (layer,) = [i for i in view.model.layers if is_ghost(i)]
         assert layer.visible
         assert (len(layer.data) > 1) == (known is not None)
         ghost.hide()
+        panel.landmarks.placing.turns.flush()
         assert not layer.visible
     ghost.remove()
     assert not any(is_ghost(i) for i in view.model.layers)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from napari.qt import QtViewer
 from qtpy.compat import isalive
-from qtpy.QtWidgets import QApplication
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication, QWidget
 
 from ..geometry.view import Axis, ShownPlane, shown_plane
 from .frames import shown_matrix, um_per
@@ -97,6 +98,18 @@ class CanvasView:
 
     def size(self) -> tuple[int, int] | None:
         """Height and width of the canvas in pixels."""
+        canvas = self._qt_viewer()
+        if canvas is None:
+            return None
+        height, width = canvas.canvas.size
+        return int(height), int(width)
+
+    def native(self) -> QWidget | None:
+        """The widget that is drawn on."""
+        canvas = self._qt_viewer()
+        return None if canvas is None else canvas.canvas.native
+
+    def _qt_viewer(self) -> QtViewer | None:
         canvas = None if self._canvas is None else self._canvas()
         viewer = self._viewer()
         if viewer is None:
@@ -111,8 +124,34 @@ class CanvasView:
                 return None
             canvas = found[0]
             self._canvas = weakref.ref(canvas)
-        height, width = canvas.canvas.size
-        return int(height), int(width)
+        return canvas
+
+
+class HeldDrawing:
+    """Keeps a canvas from being drawn until what belongs to the same moment is there, too."""
+
+    def __init__(self) -> None:
+        self._held: QWidget | None = None
+        self._late = QTimer()
+        self._late.setSingleShot(True)
+        self._late.timeout.connect(self.release)
+
+    def hold(self, canvas: CanvasView, most_ms: int) -> None:
+        """Draw it later: when released, or after a while in any case."""
+        native = canvas.native()
+        if self._held is not None or native is None:
+            return
+        self._held = native
+        native.setUpdatesEnabled(False)
+        self._late.start(most_ms)
+
+    def release(self) -> None:
+        """Draw it now."""
+        native, self._held = self._held, None
+        if isalive(self._late):  # when the interpreter ends Qt's objects go first
+            self._late.stop()
+        if native is not None and isalive(native):
+            native.setUpdatesEnabled(True)
 
 
 def um_per_canvas_unit(viewer: Viewer, layer: Layer) -> NDArray[np.float64]:
@@ -123,7 +162,7 @@ def um_per_canvas_unit(viewer: Viewer, layer: Layer) -> NDArray[np.float64]:
     units = viewer.layers.extent.units
     if units is None or len(units) < min(3, viewer.dims.ndim):
         units = layer.units
-    found = [um_per(str(u)) for u in units[-3:]]
+    found = [um_per(u) for u in units[-3:]]
     return np.array([1.0] * (3 - len(found)) + found)
 
 

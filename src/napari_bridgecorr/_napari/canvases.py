@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
 from ..landmarks import Side
+from .background_slices import BackgroundSlices, bound_kept_chunks
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
     from .second_view import SecondView
 
+# after how long a thread lets another one go on; Python's own 5 ms are felt in the window
+_SWITCH_S = 0.0005
 _SIDES: tuple[Side, Side] = ("fixed", "moving")
 
 
@@ -37,6 +41,25 @@ class Canvases:
         self._pointed: Side = "fixed"
         # where the mouse rested when the keyboard was given to a view
         self._resting: dict[Side, tuple[float, ...]] | None = None
+        self._slices: BackgroundSlices | None = None
+        self._switch_s = 0.0
+
+    def start(self) -> None:
+        """Let the images of napari's own canvas be read off the GUI thread."""
+        viewer = self._viewer()
+        if viewer is not None:
+            bound_kept_chunks()
+            self._slices = BackgroundSlices(viewer)
+            self._switch_s = sys.getswitchinterval()
+            # a canvas is drawn by thousands of calls, at each of which another thread may take over
+            sys.setswitchinterval(min(self._switch_s, _SWITCH_S))
+
+    def stop(self) -> None:
+        """Leave napari's own canvas as it was."""
+        if self._slices is not None:
+            self._slices.end()
+            self._slices = None
+            sys.setswitchinterval(self._switch_s)
 
     @property
     def second(self) -> SecondView | None:

@@ -27,12 +27,13 @@ from .landmark_layers import SIDES
 from .layers import LayerData
 from .lifeline import Lifeline
 from .loading import LayerAdder, add_landmarks, image_names, show_layers
+from .map_choice import LoadedTransform
 from .next_step import NextStep
 from .panel_jobs import PanelJobs
 from .panel_parts import Message, ProgressLine, button, muted, primary
 from .summary import for_the_window
 from .transform_file_page import TransformFilePage
-from .viewer_session import LoadedTransform, session_of
+from .viewer_session import session_of
 from .wheel_guard import WheelGuard
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ tilted part of an oblique affine, so a click on such a picture would land beside
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.utils.transforms import CompositeAffine
 from numpy.typing import ArrayLike, NDArray
 
 from ..geometry import Grid
@@ -134,15 +134,16 @@ def shown_matrix(layer: Layer, um_per_unknown_unit: float = 1.0) -> FloatArray:
     um_per_unknown_unit : float
         What one unit of a layer without units means.
     """
-    own = CompositeAffine(layer.scale, layer.translate, rotate=layer.rotate, shear=layer.shear)
-    whole = np.asarray(layer.affine.affine_matrix) @ np.asarray(own.affine_matrix)
+    # the whole at once: napari takes milliseconds to tell its parts, and every click asks for it
+    own = layer._transforms["data2physical"].affine_matrix
+    whole = np.asarray(layer.affine.affine_matrix) @ own
     n = min(layer.ndim, 3)
     kept = [*range(layer.ndim - n, layer.ndim), layer.ndim]
     matrix = np.eye(4)
     at = [*range(3 - n, 3), 3]
     matrix[np.ix_(at, at)] = whole[np.ix_(kept, kept)]
     factors = np.ones(4)
-    factors[3 - n : 3] = [um_per(str(u), um_per_unknown_unit) for u in layer.units[-n:]]
+    factors[3 - n : 3] = [um_per(u, um_per_unknown_unit) for u in layer.units[-n:]]
     return factors[:, None] * matrix
 
 
@@ -151,9 +152,16 @@ def world_matrix(layer: Layer, um_per_unknown_unit: float = 1.0) -> FloatArray:
     return frame_of(layer) @ shown_matrix(layer, um_per_unknown_unit)
 
 
-def um_per(unit: str, unknown: float = 1.0) -> float:
+def um_per(unit: object, unknown: float = 1.0) -> float:
     """Micrometres per `unit`, or `unknown` if it is no length (napari's default is a pixel)."""
-    return micrometres_per(unit) if is_length_unit(unit) else unknown
+    name = unit_name(unit)
+    return micrometres_per(name) if is_length_unit(name) else unknown
+
+
+@cache
+def unit_name(unit: object) -> str:
+    """A unit of a layer in words; kept, as pint takes a while to find them."""
+    return str(unit)
 
 
 def spatial_points(layer_data: ArrayLike) -> FloatArray:
@@ -176,7 +184,7 @@ def canvas_position(viewer: ViewerModel, frame: FloatArray, world_um: ArrayLike)
     units = viewer.layers.extent.units
     if units is None or len(units) < 3:
         return shown
-    return shown / np.array([um_per(str(u)) for u in units[-3:]])
+    return shown / np.array([um_per(u) for u in units[-3:]])
 
 
 def place_layer(layer: Any, matrix: FloatArray) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
+    from .turns import Turns
     from .viewer_session import ViewerSession
 
 NAME = "expected place"
@@ -45,8 +46,8 @@ def is_ghost(layer: Layer) -> bool:
 class Ghost:
     """Shows one expected place in the viewer, or none."""
 
-    def __init__(self, session: ViewerSession) -> None:
-        self._session = session
+    def __init__(self, session: ViewerSession, turns: Turns) -> None:
+        self._session, self._turns = session, turns
         self._layer: weakref.ref[Points] | None = None
         self._shown: tuple[Side, PredictedPlace] | None = None
         self._canvas: weakref.ref[ViewerModel] | None = None
@@ -62,7 +63,24 @@ class Ghost:
         return None if self._shown is None else self._shown[1]
 
     def show(self, side: Side, place: PredictedPlace) -> None:
-        """Show the partner's expected place in one side's image."""
+        """Show the partner's expected place in one side's image, in a moment."""
+        viewer, points = self._session.canvas_of(side), self._session.point_layer(side)
+        if viewer is None or points is None or points.ndim != 3:
+            return
+        self._shown = side, place
+        self._turns.add("ghost", self._draw)
+
+    def hide(self) -> None:
+        """Take the ghost away, in a moment."""
+        self._shown = None
+        if self._layer is not None:
+            self._turns.add("ghost", self._draw)
+
+    def _draw(self) -> None:
+        if self._shown is None:
+            self._take_away()
+            return
+        side, place = self._shown
         viewer, points = self._session.canvas_of(side), self._session.point_layer(side)
         if viewer is None or points is None or points.ndim != 3:
             return
@@ -100,15 +118,19 @@ class Ghost:
             # the landmarks stay what a click goes to
             viewer.layers.selection.active = active
             return
-        # first: of a hidden layer napari keeps the numbers of the points that it showed
-        layer.visible = True
-        layer.selected_data = set()
-        layer.data = data
-        layer.size = size
-        layer.symbol = symbols
+        # drawn once, not with every part; the ghost is no landmark that anybody listens to
+        with layer.events.blocker_all():
+            # first: of a hidden layer napari keeps the numbers of the points that it showed
+            layer.visible = True
+            layer.selected_data = set()
+            layer.data = data
+            layer.size = size
+            layer.symbol = symbols
+        layer.events.visible()
+        layer.refresh(thumbnail=False, extent=False)
 
-    def hide(self) -> None:
-        """Take the ghost away; in a second view its layer is only hidden.
+    def _take_away(self) -> None:
+        """In a second view its layer is only hidden.
 
         A layer that is added or taken out makes a canvas slice all of its layers again, which is
         felt with every click. Napari's own list of layers shows no such remains.
@@ -118,12 +140,12 @@ class Ghost:
         if canvas is None or layer is None or canvas is self._session.canvas_of("fixed"):
             self.remove()
         else:
-            self._shown = None
             layer.visible = False
 
     def remove(self) -> None:
         """Take the ghost and its layer away."""
         self._shown = None
+        self._turns.drop("ghost")
         layer = None if self._layer is None else self._layer()
         self._layer = None
         viewer = None if self._canvas is None else self._canvas()

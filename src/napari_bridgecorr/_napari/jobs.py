@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from typing import Any, ClassVar
 
 from qtpy.QtCore import QObject, Signal
@@ -14,9 +16,13 @@ from ..progress import Progress
 
 _SECONDS_BETWEEN_REPORTS = 0.04
 
+# kept: the GUI thread would wait until a new thread has begun, some milliseconds for every picture
+# that is worked out while a landmark is dragged
+_workers = ThreadPoolExecutor(32, thread_name_prefix="bridgecorr job")
+
 
 class Job(QObject):
-    """One call of a function in a thread of its own.
+    """One call of a function in another thread.
 
     Its signals arrive in the GUI thread. Exactly one of `succeeded`, `failed` and `cancelled` is
     followed by `ended`; a bug emits `ended` alone and is raised in the thread, where napari reports
@@ -45,27 +51,29 @@ class Job(QObject):
         self._function = function
         self._keeps_best = keeps_best
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="bridgecorr job")
+        self._work: Future[None] | None = None
         self.ended.connect(self._forget)
 
     def start(self) -> None:
         """Begin. Call once."""
         Job._running.add(self)
-        self._thread.start()
+        self._work = _workers.submit(self._run)
+        self._work.add_done_callback(_tell_of_bug)
 
     def cancel(self) -> None:
         """Ask the work to stop at its next report of progress; returns at once."""
         self._stop.set()
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait for the thread; whether it has ended."""
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        """Wait for the work; whether it has ended."""
+        if self._work is not None:
+            wait_for([self._work], timeout_s)
+        return not self.is_running
 
     @property
     def is_running(self) -> bool:
-        """Whether the thread is still at work."""
-        return self._thread.is_alive()
+        """Whether it is still at work."""
+        return self._work is not None and not self._work.done()
 
     def _run(self) -> None:
         try:
@@ -89,6 +97,14 @@ class Job(QObject):
 
     def _forget(self) -> None:
         Job._running.discard(self)
+
+
+def _tell_of_bug(work: Future[None]) -> None:
+    """Tell of an error that nobody foresaw as of any thread's, which napari shows."""
+    error = work.exception()
+    if error is not None:
+        found = (type(error), error, error.__traceback__, threading.current_thread())
+        threading.excepthook(threading.ExceptHookArgs(found))
 
 
 class _SignalProgress:

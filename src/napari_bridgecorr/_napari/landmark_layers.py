@@ -236,8 +236,12 @@ def expect_click(layer: Points, landmark_id: str = "") -> None:
         name: DEFAULTS.get(str(name), column.iloc[0])
         for name, column in layer.feature_defaults.items()
     }
-    layer.feature_defaults = {**defaults, "id": landmark_id}
-    layer.current_symbol = "disc"
+    wanted = {**defaults, "id": landmark_id}
+    now = {name: column.iloc[0] for name, column in layer.feature_defaults.items()}
+    if now != wanted:  # napari tells the whole window of it
+        layer.feature_defaults = wanted
+    if layer.current_symbol != "disc":
+        layer.current_symbol = "disc"
 
 
 def set_feature(layer: Points, landmark_id: str, column: str, value: Any) -> None:

@@ -23,6 +23,7 @@ from .frames import LandmarkTag, shown_matrix, spatial_points, tag_of, um_per
 from .keyboard import native_of
 from .landmark_layers import SIDES, raw_ids
 from .landmark_rows import rows_of
+from .turns import Turns
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -107,8 +108,10 @@ class LandmarkPaint:
         self._errors: dict[str, float] = {}
         self._canvases: list[weakref.ref[ViewerModel]] = []
         lifeline.connect(session.canvases.changed, self._listen)
+        self._turns = Turns()
+        # one click makes all three
         for signal in (session.landmarks_changed, session.judgement_changed, session.fit_changed):
-            lifeline.connect(signal, self.refresh)
+            lifeline.connect(signal, self._refresh_later)
         for signal in (session.layers_changed, session.images_changed):
             lifeline.connect(signal, self.paint)
         lifeline.at_end(self._end)
@@ -133,6 +136,9 @@ class LandmarkPaint:
                 self.typical_um = session.fit.diagnostics.loo_median_um
         self.paint()
         self.changed.emit()
+
+    def _refresh_later(self) -> None:
+        self._turns.add("refresh", self.refresh)
 
     def paint(self, *, is_drawn_anyway: bool = False) -> None:
         """Paint what each canvas shows; not by itself where napari is about to draw it."""
@@ -191,6 +197,7 @@ class LandmarkPaint:
         self.paint(is_drawn_anyway=True)  # the canvas is sliced after this
 
     def _end(self) -> None:
+        self._turns.drop()
         self._deafen()
         viewer = self._session.viewer
         if viewer is None:
@@ -217,7 +224,7 @@ def _strength(layer: Points, canvas: ViewerModel, unit: float) -> FloatArray:
     for axis in hidden:
         margin, spatial = float(dims.margin_left[axis]), axis - (n - 3)
         if margin > 0:
-            per = 1.0 if units is None else um_per(str(units[axis]))
+            per = 1.0 if units is None else um_per(units[axis])
             off = np.abs(shown_um[:, spatial] / per - dims.point[axis])
             share = np.maximum(share, off / margin)
     return 1 - (1 - _FAINTEST) * np.clip(share, 0, 1)

@@ -63,6 +63,8 @@ class LayerCopy:
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
         self.copy = _copied(layer)
+        # a second canvas has no list of layers: nobody sees what napari would make at every slice
+        self.copy._update_thumbnail = _make_nothing
         self._names = [
             name
             for name in self._followed
@@ -225,6 +227,10 @@ class PointsCopy(LayerCopy):
             yield
         finally:
             self._is_busy = before
+
+
+def _make_nothing() -> None:
+    """In the place of a thumbnail."""
 
 
 def copy_of(layer: Layer) -> LayerCopy:

@@ -18,7 +18,7 @@ from qtpy.QtCore import QTimer
 from ..errors import BridgecorrError
 from ..io.decoded import kept
 from ..resampling.view import HeldLevel
-from .canvas_view import CanvasView
+from .canvas_view import CanvasView, HeldDrawing
 from .frames import ImageTag, same_place, tag_of
 from .layers import display_range
 from .newest_view import NewestView, ViewQuestion
@@ -48,6 +48,7 @@ _FLICKER_HZ = 1.5
 _MOST_DECODED_BYTES = 256 * 2**20
 # while a landmark is dragged what takes longer is made of fewer pixels; at rest it is sharp
 _DRAG_BUDGET_S = 0.03
+_MOST_HELD_MS = 80
 
 
 class LiveOverlay:
@@ -83,6 +84,7 @@ class LiveOverlay:
         self._kept: dict[str, Any] | None = None
         self._held = HeldLevel()
         self._decoded = ExitStack()
+        self._drawing = HeldDrawing()
         self._pictures = NewestView()
         self._pictures.answered.connect(self._show)
         self._pictures.failed.connect(self._say)
@@ -168,6 +170,7 @@ class LiveOverlay:
             return
         self._is_on = False
         self._pictures.drop()
+        self._drawing.release()
         for timer in (self._watch, self._flicker):
             if isalive(timer):
                 timer.stop()
@@ -252,25 +255,28 @@ class LiveOverlay:
         """Ask for the picture with the landmarks where they are this moment."""
         if self._pictures.is_busy:
             self._is_behind = True  # asked as soon as the one in the making is there
-        else:
-            self._ask_moved(is_sharp=False)
+        elif self._ask_moved(is_sharp=False) and self._canvas is not None:
+            # the landmark and its picture are drawn together: once, not one after the other
+            self._drawing.hold(self._canvas, _MOST_HELD_MS)
 
     def _on_rested(self) -> None:
         self._is_behind = False
         self._ask_moved(is_sharp=True)
 
-    def _ask_moved(self, *, is_sharp: bool) -> None:
+    def _ask_moved(self, *, is_sharp: bool) -> bool:
+        """Ask for the picture with the landmarks where they are; whether there is one."""
         asked = self._wanted()
         if asked is None or asked.fit is None:
-            return  # what the images gave holds until the landmarks are read
+            return False  # what the images gave holds until the landmarks are read
         moved = moved_landmarks(self._session, asked.fit)
         if moved is None:
-            return
+            return False
         if not is_sharp:
             most = affordable_pixels(self._shown, _DRAG_BUDGET_S)
             asked = replace(asked, most_pixels=most)
         self._asked = ()  # what is asked next is another picture
         self._pictures.ask(asked.question(self._held, moved))
+        return True
 
     def _wanted(self) -> Wanted | None:
         if not self._is_on or self._lifeline.is_over or self._canvas is None:
@@ -302,6 +308,7 @@ class LiveOverlay:
             return
         self._shown = picture
         self._put()
+        self._drawing.release()
         self.refreshed.emit(picture)
 
     def _on_idle(self) -> None:

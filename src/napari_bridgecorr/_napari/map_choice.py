@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from psygnal import Signal
 
 from .image_maps import ImageMap, Kind
 
+if TYPE_CHECKING:
+    from ..transform import Transform
+
 Choice = Literal["fit"] | Kind
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedTransform:
+    """A transform that came from a file."""
+
+    name: str
+    transform: Transform
 
 
 class MapChoice:

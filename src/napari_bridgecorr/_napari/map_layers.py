@@ -18,7 +18,7 @@ from qtpy.QtCore import QTimer
 
 from ..errors import BridgecorrError
 from ..fitting import ErrorModel, Fit
-from ..fitting.predicted_place import error_of_fit
+from ..fitting.predicted_error import error_of_fit
 from ..geometry import Grid
 from ..geometry.view import ShownPlane
 from ..progress import Progress

@@ -172,6 +172,6 @@ def _as_layer(values: NDArray[np.float32], plane: ShownPlane, ndim: int) -> NDAr
 def _place(plane: ShownPlane, fixed: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Scale and translate in the units of the fixed image's layer."""
     n = min(fixed.ndim, 3)
-    um = np.array([um_per(str(u)) for u in fixed.units[-n:]])
+    um = np.array([um_per(u) for u in fixed.units[-n:]])
     matrix = plane.to_canvas()
     return np.diag(matrix)[3 - n : 3] / um, matrix[3 - n : 3, 3] / um

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from psygnal import Signal
 
 from ..errors import BridgecorrError
 from ..fitting import ErrorModel, Fit
-from ..fitting.predicted_place import (
-    error_of_fit,
-    guide_fit,
-    predicted_partner,
-)
+from ..fitting.predicted_error import error_of_fit
+from ..fitting.predicted_place import guide_fit, predicted_partner
 from ..landmarks import Landmark, Point, Side
 from .frames import frame_of, world_matrix
 from .ghost import Ghost, expectation
@@ -30,33 +27,14 @@ from .landmark_marks import show_states
 from .landmark_moves import move_points
 from .placing_actions import DIRECTIONS, TENTH, VOXEL
 from .snapping import Snapping
-from .views import View, look_at
+from .turns import Turns
+from .views import look_at
 
 if TYPE_CHECKING:
     from .image_maps import ImageMap
     from .lifeline import Lifeline
+    from .placing_host import Host
     from .viewer_session import ViewerSession
-
-
-class Host(Protocol):
-    """What shows the images."""
-
-    view: View
-
-    def set_view(self, view: View) -> None:
-        """Show one image, or both."""
-
-    def follows(self) -> bool:
-        """Whether the view goes to the other image after a click."""
-
-    def select(self, landmark_id: str) -> None:
-        """Show in the table which landmark is the current one."""
-
-    def toggle_move(self) -> None:
-        """Drag points with the mouse, or place them again."""
-
-    def refine(self, landmark_id: str) -> bool:
-        """Begin to refine one pair at the images; False where that cannot be."""
 
 
 class Placing:
@@ -70,7 +48,8 @@ class Placing:
         self._waiting = self._confirmed = ""
         self._errors: tuple[Fit | ImageMap, ErrorModel | None] | None = None
         self._guide: tuple[object, Fit | None] | None = None
-        self.ghost = Ghost(session)
+        self.turns = Turns()
+        self.ghost = Ghost(session, self.turns)
         self.snapping = Snapping(session, lifeline)
         self.keyboard = Keyboard(session, self._expected_on)
         self._answers = LatestAnswer()
@@ -301,7 +280,8 @@ class Placing:
             self._wait_for(landmark)
             place = self.ghost.place
             if place is not None and (follows if two else self._host.view == other):
-                look_at(self._session, other, place.place_um)
+                look = partial(look_at, self._session, other, place.place_um)
+                self.turns.add("look", look, first=True)
         self.changed.emit()
 
     def _expected_on(self, side: Side) -> Point | None:
@@ -326,7 +306,7 @@ class Placing:
         if made is None or point is None:
             self.ghost.hide()
             return
-        known = self._errors is not None and self._errors[0] is made
+        known = self._knows_error_of(made)
         error = self._errors[1] if known and self._errors is not None else None
         try:
             place = predicted_partner(made.transform, point, _other(missing), error)
@@ -337,10 +317,11 @@ class Placing:
             return
         self.ghost.show(missing, place)
         if not known:
-            self._answers.ask(partial(_error_model, made, self._session.landmarks))
+            self._learn_error()
+        elif place.is_spread_known:
+            self._tell(expectation(self._waiting, missing, place))
 
     def _stop_waiting(self) -> None:
-        self._answers.drop()
         for side in SIDES:
             layer = self._session.point_layer(side)
             if layer is not None and self._waiting:
@@ -351,9 +332,6 @@ class Placing:
     def _on_error_known(self, answer: tuple[Fit | ImageMap, ErrorModel | None]) -> None:
         self._errors = answer
         self._refresh()
-        side, place = self.ghost.side, self.ghost.place
-        if side is not None and place is not None and place.is_spread_known:
-            self._tell(expectation(self._waiting, side, place))
 
     def _on_landmarks(self) -> None:
         for side in SIDES:
@@ -367,6 +345,16 @@ class Placing:
 
     def _on_fit(self) -> None:
         self._refresh()
+        self._learn_error()
+
+    def _learn_error(self) -> None:
+        """Have the error model at hand when the next half pair is placed."""
+        made = self._made()
+        if made is not None and not self._knows_error_of(made):
+            self._answers.ask(partial(_error_model, made, self._session.landmarks))
+
+    def _knows_error_of(self, made: Fit | ImageMap) -> bool:
+        return self._errors is not None and self._errors[0] is made
 
     def _refresh(self) -> None:
         landmark = self._named(self._waiting)
@@ -425,6 +413,7 @@ class Placing:
     def _end(self) -> None:
         self._answers.drop()
         self._stop_waiting()
+        self.turns.drop()
         self.ghost.remove()
         self.keyboard.end()
 

@@ -202,7 +202,7 @@ class PlaneLayers:
         units = None if canvas is None else canvas.layers.extent.units
         if units is None or len(units) < 3:
             return np.ones(3)
-        return np.array([um_per(str(u)) for u in units[-3:]])
+        return np.array([um_per(u) for u in units[-3:]])
 
     # -- inside ----------------------------------------------------------------------------------
 

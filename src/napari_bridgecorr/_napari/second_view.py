@@ -26,6 +26,7 @@ from qtpy.QtWidgets import (
 )
 
 from ..errors import BridgecorrError
+from .background_slices import BackgroundSlices
 from .dock_room import DockRoom
 from .gl_context import own_context
 from .image_layers import image_name
@@ -71,6 +72,8 @@ class SecondView(QWidget):
         register_keys()
         self.canvas = _Canvas(self.model)
         own_context(self.canvas)
+        self.slices = BackgroundSlices(self.model)
+        lifeline.at_end(self.slices.end)
         self.mirror = LayerMirror(self.model, partial(moving_layers, session))
         self.link = ViewLink(session)
         self._add_widgets()

@@ -35,6 +35,7 @@ class TwoViewsButton(QPushButton):
         self.setCheckable(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._sizes: list[tuple[int, int] | None] = []
+        self._looked_at: list[tuple[float, ...]] = []
         self._looks = 0
         self._framing = QTimer(self)
         self._framing.setSingleShot(True)
@@ -50,13 +51,15 @@ class TwoViewsButton(QPushButton):
     def open(self) -> None:
         """Open the second view, and show both images whole at one scale."""
         if open_second_view(self._session, self.window()) is not None:
-            self._sizes, self._looks = [], 0
+            self._sizes, self._looks, self._looked_at = [], 0, self._cameras()
             self._framing.start()
         self.show_state()
 
     def _frame(self) -> None:
         if self._session.canvases.second is None:
             return  # closed again meanwhile
+        if self._cameras() != self._looked_at:
+            return  # somebody looks at something already
         canvases = [native_of(self._session.canvas_of(side)) for side in SIDES]
         sizes = [None if c is None else (c.width(), c.height()) for c in canvases]
         self._looks += 1
@@ -68,6 +71,11 @@ class TwoViewsButton(QPushButton):
             frame_both(self._session)
         except BridgecorrError:
             return  # step 1 says what is wrong with a layer
+
+    def _cameras(self) -> list[tuple[float, ...]]:
+        found = [self._session.canvas_of(side) for side in SIDES]
+        cameras = [canvas.scene.camera for canvas in found if canvas is not None]
+        return [(camera.zoom, *camera.center) for camera in cameras]
 
     def _on_clicked(self, checked: bool) -> None:
         if checked:

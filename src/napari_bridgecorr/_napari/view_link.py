@@ -175,9 +175,10 @@ def _emitters(canvas: ViewerModel) -> tuple[Any, ...]:
 
 
 def _state(canvas: ViewerModel) -> tuple[float, ...]:
-    camera = canvas.scene.camera
-    n = canvas.dims.ndisplay
-    return (camera.zoom, *camera.center[-n:], *canvas.dims.point)
+    """Where a canvas looks. Along the axes on the screen napari's sliders stand anywhere."""
+    camera, dims = canvas.scene.camera, canvas.dims
+    hidden = [float(dims.point[axis]) for axis in dims.not_displayed]
+    return (camera.zoom, *camera.center[-dims.ndisplay :], *hidden)
 
 
 def _is_same(before: tuple[float, ...] | None, now: tuple[float, ...]) -> bool:
@@ -189,7 +190,7 @@ def _units(canvas: ViewerModel) -> Any:
     units = canvas.layers.extent.units
     if units is None:
         return np.ones(max(canvas.dims.ndim, 3))
-    return np.array([um_per(str(unit)) for unit in units])
+    return np.array([um_per(unit) for unit in units])
 
 
 def _um(canvas: ViewerModel) -> float:

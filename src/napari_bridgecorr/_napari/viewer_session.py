@@ -7,7 +7,6 @@ attached; it holds layers by weak reference, so that a removed layer is gone.
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels, Points
@@ -30,7 +29,7 @@ from .lifeline import weak_call
 from .live_drag import LiveDrag
 from .live_fit import LiveFit
 from .live_judgement import LiveJudgement
-from .map_choice import MapChoice
+from .map_choice import LoadedTransform, MapChoice
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -38,20 +37,11 @@ if TYPE_CHECKING:
     from napari.utils.events import Event
     from napari.viewer import Viewer
 
-    from ..transform import Transform
     from .image_maps import ImageMap, Inputs
 
 # one paste makes many events
 _SETTLE_MS = 40
 _PLACE_EVENTS = ("scale", "translate", "rotate", "shear", "affine", "units")
-
-
-@dataclass(frozen=True, eq=False)
-class LoadedTransform:
-    """A transform that came from a file."""
-
-    name: str
-    transform: Transform
 
 
 _sessions: weakref.WeakKeyDictionary[Any, ViewerSession] = weakref.WeakKeyDictionary()
@@ -119,7 +109,7 @@ class ViewerSession:
         if self._users > 1 or viewer is None:
             return
         self._settle.timeout.connect(self._read_landmarks)
-        for part in (self.drag, self._fits, self.judgement):
+        for part in (self.drag, self._fits, self.judgement, self.canvases):
             part.start()
         events = viewer.layers.events
         events.inserted.connect(self._on_inserted)
@@ -140,7 +130,7 @@ class ViewerSession:
         if isalive(self._settle):  # when the interpreter ends Qt's objects go first
             self._settle.stop()
             self._settle.timeout.disconnect(self._read_landmarks)
-        for part in (self.drag, self._fits, self.judgement):
+        for part in (self.drag, self._fits, self.judgement, self.canvases):
             part.stop()
         viewer = self._viewer()
         if viewer is None:
@@ -262,7 +252,7 @@ class ViewerSession:
     def unknown_units(self) -> tuple[float, float]:
         """What a Points layer without units counts in: the unit of the image that it marks."""
         layers = [self.image_layer(side) for side in SIDES]
-        fixed, moving = (1.0 if i is None else um_per(str(i.units[-1])) for i in layers)
+        fixed, moving = (1.0 if i is None else um_per(i.units[-1]) for i in layers)
         return fixed, moving
 
     # -- the fit ---------------------------------------------------------------------------------

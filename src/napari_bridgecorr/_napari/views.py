@@ -150,8 +150,8 @@ def _shown_extent(viewer: ViewerModel, layer: Layer) -> Any:
     extent = np.asarray(layer.extent.world)[:, -3:]
     if units is None or len(units) < 3:
         return extent
-    own = np.array([um_per(str(u)) for u in layer.units[-3:]])
-    return extent * own / np.array([um_per(str(u)) for u in units[-3:]])
+    own = np.array([um_per(u) for u in layer.units[-3:]])
+    return extent * own / np.array([um_per(u) for u in units[-3:]])
 
 
 def show_images_upright(session: ViewerSession, upright: bool) -> None:
@@ -212,7 +212,7 @@ def show_depth(viewer: ViewerModel, half_depth_um: float) -> None:
     if n < 3:
         return
     units = viewer.layers.extent.units
-    factor = 1.0 if units is None or len(units) < 3 else um_per(str(units[-3]))
+    factor = 1.0 if units is None or len(units) < 3 else um_per(units[-3])
     for layer in viewer.layers:
         if isinstance(layer, Image) and str(layer.projection_mode) == "mean":
             layer.projection_mode = "none"

@@ -19,7 +19,7 @@ from ..fitting import FitOptions
 from ..geometry import Placement
 from ..image import SpatialImage
 from ..io.registry import open_image
-from .frames import METADATA_KEY, ImageTag, LandmarkTag, is_drawn_by_panel, tag_of
+from .frames import METADATA_KEY, ImageTag, LandmarkTag, is_drawn_by_panel, tag_of, unit_name
 from .kept_views import canvas_document, look_as
 from .landmark_layers import SIDES, point_arguments, raw_ids
 from .landmark_paint import unpainted
@@ -128,7 +128,7 @@ def _layer_document(layer: Layer) -> Document | None:
     place = {n: _plain(getattr(layer, n)) for n in _PLACE}
     place["affine"] = _plain(layer.affine.affine_matrix)
     frame = np.eye(4) if tag is None else tag.frame
-    units = [str(u) for u in layer.units]
+    units = [unit_name(u) for u in layer.units]
     return {**kind, "look": look, "place": place, "frame": _plain(frame), "units": units}
 
 
