@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from types import SimpleNamespace
 from typing import Any
 
 import dask.array as da
@@ -15,7 +14,7 @@ from napari.layers import Image
 from qtpy.QtWidgets import QWidget
 
 from napari_bridgecorr._napari.background_slices import BackgroundSlices
-from napari_bridgecorr._napari.canvas_view import HeldDrawing
+from napari_bridgecorr._napari.held_drawing import HeldDrawing
 from napari_bridgecorr._napari.jobs import Job
 from napari_bridgecorr._napari.turns import Turns
 
@@ -178,13 +177,12 @@ def test_turns(qtbot: Any) -> None:
 def test_drawing_is_held_back_until_released_or_late(qtbot: Any) -> None:
     native = QWidget()
     qtbot.addWidget(native)
-    canvas: Any = SimpleNamespace(native=lambda: native)
     held = HeldDrawing()
-    held.hold(canvas, 10_000)
+    held.hold(native, 10_000)
     assert not native.updatesEnabled()
     held.release()
     assert native.updatesEnabled()
-    held.hold(canvas, 10)
+    held.hold(native, 10)
     start = time.monotonic()
     qtbot.waitUntil(native.updatesEnabled)
     assert time.monotonic() - start < 10

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from napari.qt import QtViewer
 from qtpy.compat import isalive
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QWidget
 
 from ..geometry.view import Axis, ShownPlane, shown_plane
@@ -125,33 +124,6 @@ class CanvasView:
             canvas = found[0]
             self._canvas = weakref.ref(canvas)
         return canvas
-
-
-class HeldDrawing:
-    """Keeps a canvas from being drawn until what belongs to the same moment is there, too."""
-
-    def __init__(self) -> None:
-        self._held: QWidget | None = None
-        self._late = QTimer()
-        self._late.setSingleShot(True)
-        self._late.timeout.connect(self.release)
-
-    def hold(self, canvas: CanvasView, most_ms: int) -> None:
-        """Draw it later: when released, or after a while in any case."""
-        native = canvas.native()
-        if self._held is not None or native is None:
-            return
-        self._held = native
-        native.setUpdatesEnabled(False)
-        self._late.start(most_ms)
-
-    def release(self) -> None:
-        """Draw it now."""
-        native, self._held = self._held, None
-        if isalive(self._late):  # when the interpreter ends Qt's objects go first
-            self._late.stop()
-        if native is not None and isalive(native):
-            native.setUpdatesEnabled(True)
 
 
 def um_per_canvas_unit(viewer: Viewer, layer: Layer) -> NDArray[np.float64]:

@@ -7,18 +7,23 @@ import weakref
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
+from qtpy.compat import isalive
 
 from ..landmarks import Side
 from .background_slices import BackgroundSlices, bound_kept_chunks
+from .held_drawing import HeldDrawing
+from .keyboard import native_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
+    from qtpy.QtWidgets import QWidget
 
     from .second_view import SecondView
 
 # after how long a thread lets another one go on; Python's own 5 ms are felt in the window
 _SWITCH_S = 0.0005
+_MOST_HELD_MS = 150
 _SIDES: tuple[Side, Side] = ("fixed", "moving")
 
 
@@ -43,6 +48,8 @@ class Canvases:
         self._resting: dict[Side, tuple[float, ...]] | None = None
         self._slices: BackgroundSlices | None = None
         self._switch_s = 0.0
+        self._drawing = {side: HeldDrawing() for side in _SIDES}
+        self._native: weakref.ref[QWidget] | None = None
 
     def start(self) -> None:
         """Let the images of napari's own canvas be read off the GUI thread."""
@@ -60,6 +67,25 @@ class Canvases:
             self._slices.end()
             self._slices = None
             sys.setswitchinterval(self._switch_s)
+
+    def hold_drawing(self) -> None:
+        """Draw no canvas until what a click has set off is done: one drawing after the other."""
+        for side, drawing in self._drawing.items():
+            drawing.hold(self._native_of(side), _MOST_HELD_MS)
+
+    def release_drawing(self, side: Side) -> None:
+        """Draw one side's canvas again."""
+        self._drawing[side].release()
+
+    def _native_of(self, side: Side) -> QWidget | None:
+        second, viewer = self.second, self._viewer()
+        if side == "moving":
+            return None if second is None else second.canvas.canvas.native
+        native = None if self._native is None else self._native()
+        if viewer is not None and (native is None or not isalive(native)):
+            native = native_of(viewer)
+            self._native = None if native is None else weakref.ref(native)
+        return native
 
     @property
     def second(self) -> SecondView | None:

@@ -18,8 +18,9 @@ from qtpy.QtCore import QTimer
 from ..errors import BridgecorrError
 from ..io.decoded import kept
 from ..resampling.view import HeldLevel
-from .canvas_view import CanvasView, HeldDrawing
+from .canvas_view import CanvasView
 from .frames import ImageTag, same_place, tag_of
+from .held_drawing import HeldDrawing
 from .layers import display_range
 from .newest_view import NewestView, ViewQuestion
 from .overlay_layer import (
@@ -257,7 +258,7 @@ class LiveOverlay:
             self._is_behind = True  # asked as soon as the one in the making is there
         elif self._ask_moved(is_sharp=False) and self._canvas is not None:
             # the landmark and its picture are drawn together: once, not one after the other
-            self._drawing.hold(self._canvas, _MOST_HELD_MS)
+            self._drawing.hold(self._canvas.native(), _MOST_HELD_MS)
 
     def _on_rested(self) -> None:
         self._is_behind = False

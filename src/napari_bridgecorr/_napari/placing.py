@@ -256,6 +256,11 @@ class Placing:
     # -- inside ----------------------------------------------------------------------------------
 
     def _on_point_added(self, side: Side, landmark_id: str) -> None:
+        self._follow_added(side, landmark_id)
+        for one in (side, _other(side)):  # what was clicked first; each in a turn of its own
+            self.turns.add(f"draw {one}", partial(self._session.canvases.release_drawing, one))
+
+    def _follow_added(self, side: Side, landmark_id: str) -> None:
         landmark = self._named(landmark_id)
         clicked = None if landmark is None else position(landmark, side)
         was_confirmed, self._confirmed = landmark_id == self._confirmed, ""

@@ -393,6 +393,7 @@ class ViewerSession:
         if event.action != ActionType.CHANGING:  # what is to be read is still to come
             self._settle.start()
         if mine and event.action == ActionType.ADDED and len(event.data_indices) == 1:
+            self.canvases.hold_drawing()
             # napari is in the midst of adding: the id is given, and told, when it has finished
             QTimer.singleShot(0, weak_call(self.tell_of_added_point, mine[0]))
 
