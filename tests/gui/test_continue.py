@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("napari")
 
-from killed_window import camera, shown, slice_of
+from killed_window import camera, probes, second_shown, shown, slice_of
 from napari.layers import Points
 from test_live_overlay import check
 from test_register_panel import click, settled
@@ -27,9 +27,10 @@ from napari_bridgecorr._napari.plane_bench import bench_of
 from napari_bridgecorr._napari.residual_layer import is_residual_layer
 from napari_bridgecorr._napari.viewer_session import session_of
 from napari_bridgecorr._napari.views import look_at
-from napari_bridgecorr.errors import FitError
+from napari_bridgecorr.cli.main import main
 from napari_bridgecorr.geometry import Plane
 from napari_bridgecorr.geometry.grid import apply_affine
+from napari_bridgecorr.io.transform_files import read_transform
 from napari_bridgecorr.session import load_session
 from napari_bridgecorr.workflow.plane_draft import PlaneDraft
 from napari_bridgecorr.workflow.replay import run_session
@@ -39,38 +40,64 @@ HERE = Path(__file__).parent
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_a_killed_window_is_continued(
-    viewer: Any, open_panel: Any, qtbot: Any, phantom_files: Any, kept_sessions: Path
+    viewer: Any,
+    open_panel: Any,
+    qtbot: Any,
+    phantom_files: Any,
+    kept_sessions: Path,
+    tmp_path: Path,
 ) -> None:
-    files = [str(phantom_files.files[key]) for key in ("mri", "two_photon")]
+    """Pairs, undo, left out, dragged, resliced, fitted, warped, saved, killed, opened again."""
+    saved = tmp_path / "study.json"
+    files = [str(phantom_files.files[key]) for key in ("mri", "two_photon", "landmarks")]
     process = subprocess.Popen(
-        [sys.executable, str(HERE / "killed_window.py"), *files], stdout=subprocess.PIPE, text=True
+        [sys.executable, str(HERE / "killed_window.py"), *files, str(saved)],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
-    before = json.loads(process.stdout.readline())
+    line = process.stdout.readline()
+    assert line, "the window did not come to its end: see what it wrote"
+    before = json.loads(line)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-    assert [m[0] for m in before["landmarks"]] == ["L01", "L02"]
+    assert [m[:3] for m in before["landmarks"]] == [
+        ["L01", "big vein", True],
+        ["L02", "", False],
+        ["L03", "", True],
+        ["L04", "", True],
+    ]
+    assert all(len(side) == 3 for m in before["landmarks"] for side in m[3:])
+    assert before["model"] == "rigid"
+    assert "(resliced)" in before["images"][1]
     (path,) = kept_sessions.glob("[!.]*.json")
 
     panel = open_panel(viewer)
     row = panel.continuing
     qtbot.waitUntil(row.isVisible, timeout=5000)
-    assert "2 landmarks" in row.words.text()
+    assert "4 landmarks and a plane" in row.words.text()
     click(row.go_on)
     session = session_of(viewer)
-    qtbot.waitUntil(lambda: len(session.landmarks) == 2, timeout=20_000)
+    qtbot.waitUntil(lambda: len(session.landmarks) == 4, timeout=20_000)
     settled(qtbot, viewer)
-    qtbot.wait(200)
-    after = json.loads(json.dumps(shown(viewer, session)))
-    for key, wanted in before.items():
-        assert after[key] == wanted, key
+    qtbot.wait(300)
+    after = json.loads(json.dumps({**shown(viewer, session), "second": second_shown(session)}))
+    for key, wanted in after.items():
+        assert wanted == before[key], key
     assert panel.fit.model.currentData() == session.options.model == before["model"]
     assert not row.isVisible()
-    assert "Where you left" in panel.message.text()
-    # the file is a session of its own: what can be fitted is, and the rest is told
-    with pytest.raises(FitError):
-        run_session(path)
+    assert "Where you left: 4 landmarks." in panel.message.text()
+    # what was computed and is in no file is told
+    assert len(before["results"]) == 2
+    assert all(name in panel.message.text() for name in before["results"])
+
+    # without a window, what was saved and what was kept give the same map
+    assert main(["run", str(saved)]) == 0
+    transform = read_transform(tmp_path / "study_transform.json").transform
+    np.testing.assert_allclose(transform.map(probes(session)), before["fit"], atol=1e-9)
+    again = run_session(path).fits["registration"].transform
+    np.testing.assert_allclose(again.map(probes(session)), before["fit"], atol=1e-9)
 
 
 def test_sessions_are_kept_apart_and_the_newest_is_offered(

@@ -14,7 +14,7 @@ from napari.qt import QtViewer
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, QPoint, QPointF, Qt
 from qtpy.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent, QPen
-from qtpy.QtWidgets import QApplication, QWidget
+from qtpy.QtWidgets import QAbstractSpinBox, QApplication, QLineEdit, QWidget
 
 from ..errors import BridgecorrError
 from .frames import canvas_position, frame_of
@@ -211,3 +211,17 @@ def native_of(canvas: ViewerModel | None) -> QWidget | None:
                 native = widget.canvas.native
                 return native if isinstance(native, QWidget) else None
     return None
+
+
+def is_written_elsewhere(session: ViewerSession) -> bool:
+    """Whether the keyboard is in a field of text or numbers, or was until this very key.
+
+    Qt passes the key that ends a number on to the window; napari's slice number has handed the
+    keyboard to the sliders by then.
+    """
+    focus = QApplication.focusWidget()
+    if focus is None:  # no window is the active one
+        canvas = native_of(session.viewer)
+        focus = None if canvas is None else canvas.window().focusWidget()
+    is_field = isinstance(focus, (QLineEdit, QAbstractSpinBox))
+    return is_field or type(focus).__name__ == "QtDims"

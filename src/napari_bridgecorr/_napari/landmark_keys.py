@@ -17,6 +17,8 @@ from napari.utils.key_bindings import KeymapProvider
 from napari.viewer import current_viewer
 from psygnal import Signal
 
+from .keyboard import is_written_elsewhere
+
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
@@ -60,6 +62,8 @@ class KeyAction:
         return f"napari-bridgecorr:{self.name}"
 
 
+# as napari writes the key that ends what is typed into a field; Qt passes it on to the window
+_ENTER = ("Enter", "Return")
 _bound: dict[str, list[str]] = {}
 _installed: weakref.WeakSet[InstalledKeys] = weakref.WeakSet()
 # of each viewer: who does what, by the action's name
@@ -154,7 +158,7 @@ class InstalledKeys:
         self._unbind()
         for provider, action in self._places():
             for key in keys_of(action):
-                provider.bind_key(key, self._callback(action.name), overwrite=True)
+                provider.bind_key(key, self._callback(action.name, str(key)), overwrite=True)
                 self._installed.append((weakref.ref(provider), key))
         self.keys_changed.emit()
 
@@ -182,11 +186,12 @@ class InstalledKeys:
                 if canvases.second is not None:
                     yield canvases.second.model, action
 
-    def _callback(self, name: str) -> Callable[[Any], None]:
-        do = self._do
+    def _callback(self, name: str, key: str) -> Callable[[Any], None]:
+        do, session, ends_a_number = self._do, self._session, key in _ENTER
 
         def pressed(_provider: object) -> None:
-            do(name)
+            if not (ends_a_number and is_written_elsewhere(session)):
+                do(name)
 
         return pressed
 
