@@ -85,6 +85,7 @@ def main(folder: Path) -> None:
     let_go_of_deleted()
     _, panel = viewer.window.add_plugin_dock_widget("napari-bridgecorr", "Register")
     session = session_of(viewer)
+    wait(0.5)  # laid out
     until(lambda: all(session.image_layer(s) is not None for s in ("fixed", "moving")))
     if "fixed" not in session.image_layer("fixed").name:
         session.swap()
