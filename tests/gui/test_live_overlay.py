@@ -198,6 +198,13 @@ def check_channel_and_end(viewer: Any, box: Any, layer: Any, qtbot: Any) -> None
     qtbot.waitUntil(lambda: "leave the 3-D view" in box.note.text(), timeout=5_000)
     viewer.dims.ndisplay = 2
     qtbot.waitUntil(lambda: "1 pixel =" in box.note.text(), timeout=5_000)
+    # of an image that lies elsewhere nothing is seen, which is said
+    for away in (1e5, -1e5):
+        for channel in session.channel_layers("moving"):
+            channel.translate = channel.translate + away
+        words = "Nothing of the moving image lies here" if away > 0 else "1 pixel ="
+        qtbot.waitUntil(lambda words=words: words in box.note.text(), timeout=20_000)
+        assert np.isfinite(overlay.shown.values).any() == (away < 0)
     # a name is a label
     layer.name = session.image_layer("moving").name = "another"
     assert overlay.is_on

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QButtonGroup,
@@ -25,6 +26,8 @@ from .overlay_layer import Mode, tile_um
 from .panel_parts import button, muted
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from .lifeline import Lifeline
     from .viewer_session import ViewerSession
 
@@ -35,6 +38,10 @@ _MODES: tuple[tuple[Mode, str, str], ...] = (
     ("flicker", "Flicker", "The moving image shown and hidden by turns, 1.5 times a second"),
 )
 _TICKS = 1000
+_NOTHING_SEEN = (
+    "Nothing of the moving image lies here: the map leads outside it, or its voxels have no "
+    "values. Go to another slice, or check the pairs."
+)
 
 
 class OverlayBox(QFrame):
@@ -141,6 +148,8 @@ class OverlayBox(QFrame):
             return ""
         if shown is None:
             return "Working out the picture… The first one after installing takes up to a minute."
+        if not _has_values(shown.values):
+            return _NOTHING_SEEN
         text = f"1 pixel = {shown.plane.step_um:.3g} µm"
         if self.overlay.mode == "checkerboard":
             text += f"; a tile = {tile_um(shown.plane):g} µm"
@@ -194,3 +203,8 @@ class OverlayBox(QFrame):
 
     def _on_refreshed(self, _: object) -> None:
         self._tell(self.overlay.note or self._words())
+
+
+def _has_values(values: NDArray[np.float32]) -> bool:
+    # mostly a few pixels tell
+    return any(bool(np.isfinite(part).any()) for part in (values[::16, ::16], values))
