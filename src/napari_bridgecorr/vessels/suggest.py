@@ -15,6 +15,7 @@ from ..landmarks import Landmark, LandmarkPairs, LandmarkSet, Point
 from ..progress import Progress, Silent
 from ..refine.working_image import working_grid, working_image
 from ..transform import Affine
+from .confidence import calibrated
 from .detect import find_bifurcations
 from .matching import REACHES, Matches, match_places
 from .places import along_vessels
@@ -36,9 +37,6 @@ _LARGEST_MISS = 0.12
 _APART = 1.5
 _LEAST_CONFIDENCE = 0.5
 _POLARITY_PLACES = 60
-# from this share of the likeness on a second place counts against a match, and by how much at 1
-_CLEAR = 0.65
-_ASTRAY = 0.35
 ALONG_A_VESSEL = 2
 """The branches that meet where a vessel only passes."""
 POLARITIES: tuple[Polarity, Polarity] = ("bright", "dark")
@@ -372,7 +370,7 @@ def _surest(
     scale: float,
     is_swapped: bool,
 ) -> tuple[Suggestion, ...]:
-    confidence = calibrated(matches)
+    confidence = calibrated(matches, scale)
     found: list[Suggestion] = []
     for k in np.argsort(-confidence, kind="stable"):
         gap = np.linalg.norm(pairs.fixed_um - places[k], axis=1).min()
@@ -390,17 +388,6 @@ def _surest(
             )
         )
     return tuple(found)
-
-
-def calibrated(matches: Matches) -> FloatArray:
-    """(n,) probability that a match is right within 1.5 of the scale, on the safe side.
-
-    The model's own, less where another place looks nearly as much alike: there a whole region may
-    have gone astray together, which no neighbour tells. On phantoms most of those that it calls
-    doubtful are right too.
-    """
-    astray = np.clip((matches.runner_up - _CLEAR) / (1 - _CLEAR), 0.0, 1.0)
-    return np.asarray(matches.probability * (1 - _ASTRAY * astray))
 
 
 def _point(values: FloatArray) -> Point:

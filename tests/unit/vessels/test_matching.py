@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_bridgecorr.vessels.confidence import calibrated
+from napari_bridgecorr.vessels.matching import Matches
 from napari_bridgecorr.vessels.posterior import ShiftJudge
 from napari_bridgecorr.vessels.smooth_shifts import ShiftPrior, SmoothShifts
 from napari_bridgecorr.vessels.windows import centres_of_edges, samples_by_chance, weights
@@ -75,3 +77,27 @@ def test_along_a_vessel_a_place_stays_open() -> None:
     assert found.seen_um[0] == pytest.approx(1.5, abs=0.1)
     assert found.precision[0, 0] > 20 * abs(found.precision[1, 1])
     assert found.across > 0.9 > found.near
+
+
+def test_what_misleads_on_few_vessels_lowers_the_confidence() -> None:
+    def confidence(**other: float) -> float:
+        usual = {
+            "probability": 0.99,
+            "likeness": 0.6,
+            "expected_error_um": 10.0,
+            "error_um": 8.0,
+            "deviation_um": 4.0,
+            "runner_up": 0.5,
+        }
+        values = {k: np.array([v]) for k, v in (usual | other).items()}
+        return float(calibrated(Matches(np.zeros((1, 3)), **values), 50.0)[0])
+
+    assert confidence() > 0.9
+    assert confidence(likeness=0.15) < 0.9
+    assert confidence(expected_error_um=60.0) < 0.9
+    assert confidence(deviation_um=90.0) < 0.75
+    # in a region astray each place agrees with its neighbours, but not it alone is alike
+    assert confidence(runner_up=0.95) < 0.9
+    assert confidence(probability=0.3) == 0
+    # of one that is far off nothing speaks for it, and nothing breaks
+    assert 0 <= confidence(deviation_um=1e6, likeness=0.0, runner_up=1e6) < 0.5
