@@ -1,4 +1,4 @@
-"""Run the benchmarks named on the command line, or all but `memory` and `workbench`."""
+"""Run the benchmarks named on the command line, or all but `memory`, `workbench` and `reopen`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import platform
 import sys
 from pathlib import Path
 
-NAMES = ("spline", "fit", "warp", "resample", "table", "readers", "memory", "workbench")
-BY_NAME_ONLY = ("memory", "workbench")
+NAMES = ("spline", "fit", "warp", "resample", "table", "readers", "memory", "workbench", "reopen")
+BY_NAME_ONLY = ("memory", "workbench", "reopen")
+OWN_NAMES = ("fit", "readers", "resample", "workbench", "reopen")
 
 
 def main(names: list[str]) -> None:
@@ -21,7 +22,7 @@ def main(names: list[str]) -> None:
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
     for name in names or [n for n in NAMES if n not in BY_NAME_ONLY]:
         print(f"\n{name}")
-        module = name if name in ("fit", "readers", "resample", "workbench") else f"bench_{name}"
+        module = name if name in OWN_NAMES else f"bench_{name}"
         importlib.import_module(module).main()
 
 

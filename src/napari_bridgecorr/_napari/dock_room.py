@@ -12,6 +12,7 @@ _RIGHT = Qt.DockWidgetArea.RightDockWidgetArea
 # Qt deals out the room of a dock that went only after the events of its going
 _LAID_OUT_MS = 50
 _SIDEWAYS, _DOWN = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
+_NOWHERE = Qt.DockWidgetArea.NoDockWidgetArea
 
 
 class DockRoom:
@@ -59,6 +60,13 @@ class DockRoom:
 
 
 def _resize(window: QMainWindow, docks: list[QDockWidget], widths: list[int]) -> None:
-    pairs = [(d, w) for d, w in zip(docks, widths, strict=True) if isalive(d)]
-    if pairs and isalive(window):
+    if not isalive(window):
+        return
+    # one that was closed in the meantime may still be alive
+    pairs = [
+        (d, w)
+        for d, w in zip(docks, widths, strict=True)
+        if isalive(d) and window.dockWidgetArea(d) != _NOWHERE
+    ]
+    if pairs:
         window.resizeDocks([d for d, _ in pairs], [w for _, w in pairs], _SIDEWAYS)

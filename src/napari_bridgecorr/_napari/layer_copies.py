@@ -155,8 +155,10 @@ class PointsCopy(LayerCopy):
                     # napari gives a size as an array without axes, which it does not take
                     flat = isinstance(value, np.ndarray) and value.ndim == 0
                     setattr(own, name, value.item() if flat else value)
-            if set(own.selected_data) != set(layer.selected_data):
-                own.selected_data = set(layer.selected_data)
+            # of a layer that a script made shorter napari keeps rows selected that are gone
+            selected = {row for row in layer.selected_data if row < len(layer.data)}
+            if set(own.selected_data) != selected:
+                own.selected_data = selected
             if other_table or other_looks:
                 own.refresh()
         if other_points or other_looks:
