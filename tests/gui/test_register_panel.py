@@ -83,9 +83,14 @@ def click_canvas(qtbot: Any, viewer: Any, position: tuple[float, float]) -> None
     qtbot.wait(80)
 
 
-def test_roles_are_guessed_and_the_fit_is_that_of_the_core(
-    registered: Any, phantom_files: Any
-) -> None:
+def test_the_panel_of_a_fit(registered: Any, phantom_files: Any, qtbot: Any) -> None:
+    roles_are_guessed_and_the_fit_is_that_of_the_core(registered, phantom_files)
+    the_table_shows_the_worst_first_and_a_click_looks_at_it(registered, qtbot)
+    leaving_a_landmark_out_refits_without_it(registered, qtbot)
+    the_model_is_chosen_in_the_panel(registered, qtbot)
+
+
+def roles_are_guessed_and_the_fit_is_that_of_the_core(registered: Any, phantom_files: Any) -> None:
     viewer, panel = registered
     session = session_of(viewer)
     assert session.image("fixed").grid == open_image(phantom_files.files["mri"]).grid
@@ -100,9 +105,7 @@ def test_roles_are_guessed_and_the_fit_is_that_of_the_core(
     assert panel.fit.caution.isVisible()
 
 
-def test_the_table_shows_the_worst_first_and_a_click_looks_at_it(
-    registered: Any, qtbot: Any
-) -> None:
+def the_table_shows_the_worst_first_and_a_click_looks_at_it(registered: Any, qtbot: Any) -> None:
     viewer, panel = registered
     session, table = session_of(viewer), panel.landmarks.table
     errors = session.fit.diagnostics.leave_one_out_lengths_um
@@ -122,7 +125,7 @@ def test_the_table_shows_the_worst_first_and_a_click_looks_at_it(
     assert abs(viewer.dims.point[-3] - landmark.moving_um[0]) <= 12
 
 
-def test_leaving_a_landmark_out_refits_without_it(registered: Any, qtbot: Any) -> None:
+def leaving_a_landmark_out_refits_without_it(registered: Any, qtbot: Any) -> None:
     viewer, panel = registered
     session, table = session_of(viewer), panel.landmarks.table
     worst = table.worst_after()
@@ -141,7 +144,7 @@ def test_leaving_a_landmark_out_refits_without_it(registered: Any, qtbot: Any) -
     assert not enabled[worst]
 
 
-def test_the_model_is_chosen_in_the_panel(registered: Any, qtbot: Any) -> None:
+def the_model_is_chosen_in_the_panel(registered: Any, qtbot: Any) -> None:
     viewer, panel = registered
     session = session_of(viewer)
     box = panel.fit.model
@@ -245,7 +248,12 @@ def test_warp_adds_what_resample_gives(registered: Any, qtbot: Any) -> None:
     assert "added" in panel.message.text()
 
 
-def test_one_channel_can_be_warped(registered: Any, qtbot: Any) -> None:
+def test_residual_arrows_and_one_channel(registered: Any, qtbot: Any) -> None:
+    residual_arrows(registered, qtbot)
+    one_channel_can_be_warped(registered, qtbot)
+
+
+def one_channel_can_be_warped(registered: Any, qtbot: Any) -> None:
     viewer, panel = registered
     settled(qtbot, viewer)
     panel.results.channel.setCurrentIndex(2)
@@ -257,7 +265,7 @@ def test_one_channel_can_be_warped(registered: Any, qtbot: Any) -> None:
     assert [c.name for c in image.channels] == ["tumour"]
 
 
-def test_residual_arrows(registered: Any, qtbot: Any) -> None:
+def residual_arrows(registered: Any, qtbot: Any) -> None:
     viewer, panel = registered
     session = session_of(viewer)
     panel.fit.model.setCurrentIndex(panel.fit.model.findData("affine"))
