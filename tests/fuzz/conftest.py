@@ -1,6 +1,6 @@
 """Fuzzing: how many inputs a run tries.
 
-A plain test run tries a hundred or so per format; ``BRIDGECORR_FUZZ=3000`` tries that many
+A plain test run tries some seventy per format; ``BRIDGECORR_FUZZ=3000`` tries that many
 (``make fuzz``).
 """
 
@@ -31,4 +31,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def n_mutants() -> int:
     """Inputs per format."""
-    return int(os.environ.get("BRIDGECORR_FUZZ", "100"))
+    return int(os.environ.get("BRIDGECORR_FUZZ", "70"))

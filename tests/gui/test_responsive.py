@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from typing import Any
@@ -16,6 +17,7 @@ from qtpy.QtWidgets import QWidget
 from napari_bridgecorr._napari.background_slices import BackgroundSlices
 from napari_bridgecorr._napari.held_drawing import HeldDrawing
 from napari_bridgecorr._napari.jobs import Job
+from napari_bridgecorr._napari.thread_switching import QuickSwitching
 from napari_bridgecorr._napari.turns import Turns
 
 SHAPE = (8, 32, 32)
@@ -186,6 +188,17 @@ def test_drawing_is_held_back_until_released_or_late(qtbot: Any) -> None:
     start = time.monotonic()
     qtbot.waitUntil(native.updatesEnabled)
     assert time.monotonic() - start < 10
+
+
+def test_threads_switch_as_before_when_the_last_viewer_is_done() -> None:
+    usual, switching = sys.getswitchinterval(), QuickSwitching()
+    switching.begin()
+    switching.begin()
+    assert sys.getswitchinterval() < usual
+    switching.end()
+    assert sys.getswitchinterval() < usual
+    switching.end()
+    assert sys.getswitchinterval() == pytest.approx(usual)
 
 
 def test_a_bug_in_a_job_is_told_and_the_job_ends(qtbot: Any, monkeypatch: Any) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -140,12 +140,11 @@ class _LayerSlicer(QObject):
             return request()
         reading = _readers.submit(self._read, request)
         self._asked = request
-        try:
-            response = reading.result(timeout=_AT_ONCE_S)
-        except TimeoutError:
+        if not wait([reading], _AT_ONCE_S).done:
             reading.add_done_callback(partial(self._pass_on, request))
             return self._until_then(request, coarse)
-        self._asked = None
+        self._asked = self._plane = None
+        response = reading.result()
         self._plane = _plane_of(request)
         return response
 
@@ -201,7 +200,7 @@ class _LayerSlicer(QObject):
         level = layer.data[-1]
         if isinstance(level, np.ndarray):
             return level
-        if level.nbytes > _COARSE_BYTES:
+        if np.prod(level.shape, dtype=float) * np.dtype(level.dtype).itemsize > _COARSE_BYTES:
             return None
         if self._coarse is None or self._coarse[0] is not level:
             self._coarse = (level, _readers.submit(np.asarray, level))
@@ -211,7 +210,8 @@ class _LayerSlicer(QObject):
 
 def bound_kept_chunks() -> None:
     """Let napari keep less of what it has decoded than a quarter of the machine's memory."""
-    resize_dask_cache(_KEPT_BYTES)
+    if resize_dask_cache().cache.available_bytes > _KEPT_BYTES:
+        resize_dask_cache(_KEPT_BYTES)
 
 
 def _is_lazy(layer: Image | Labels) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import weakref
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from ..landmarks import Side
 from .background_slices import BackgroundSlices, bound_kept_chunks
 from .held_drawing import HeldDrawing
 from .keyboard import native_of
+from .thread_switching import quick_switching
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from .second_view import SecondView
 
-# after how long a thread lets another one go on; Python's own 5 ms are felt in the window
-_SWITCH_S = 0.0005
+# a click is drawn after that in any case, whatever is still to be done
 _MOST_HELD_MS = 150
 _SIDES: tuple[Side, Side] = ("fixed", "moving")
 
@@ -47,7 +46,6 @@ class Canvases:
         # where the mouse rested when the keyboard was given to a view
         self._resting: dict[Side, tuple[float, ...]] | None = None
         self._slices: BackgroundSlices | None = None
-        self._switch_s = 0.0
         self._drawing = {side: HeldDrawing() for side in _SIDES}
         self._native: weakref.ref[QWidget] | None = None
 
@@ -57,16 +55,14 @@ class Canvases:
         if viewer is not None:
             bound_kept_chunks()
             self._slices = BackgroundSlices(viewer)
-            self._switch_s = sys.getswitchinterval()
-            # a canvas is drawn by thousands of calls, at each of which another thread may take over
-            sys.setswitchinterval(min(self._switch_s, _SWITCH_S))
+            quick_switching.begin()
 
     def stop(self) -> None:
         """Leave napari's own canvas as it was."""
         if self._slices is not None:
             self._slices.end()
             self._slices = None
-            sys.setswitchinterval(self._switch_s)
+            quick_switching.end()
 
     def hold_drawing(self) -> None:
         """Draw no canvas until what a click has set off is done: one drawing after the other."""

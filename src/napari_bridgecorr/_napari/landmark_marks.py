@@ -13,6 +13,16 @@ if TYPE_CHECKING:
 PAIR, HALF, LEFT_OUT = "disc", "ring", "x"
 
 
+def is_in_view(layer: Points) -> bool:
+    """Whether some of a layer's points are drawn now.
+
+    A hidden layer keeps the numbers of the points that it showed last, which may be gone: drawing
+    them anew fails in napari.
+    """
+    seen = layer._view_indices
+    return bool(layer.visible and len(seen) and max(seen) < len(layer.data))
+
+
 def show_states(layer: Points, landmarks: LandmarkSet) -> None:
     """Give each point of a layer the symbol of its landmark's state."""
     known = {m.id: m for m in landmarks}
@@ -27,7 +37,7 @@ def show_states(layer: Points, landmarks: LandmarkSet) -> None:
             wanted.append(PAIR if landmark.is_pair else HALF)
     if not wanted or wanted == [str(s) for s in layer.symbol]:
         return
-    if len(layer._view_indices):
+    if is_in_view(layer):
         layer.symbol = wanted
         return
     # None is in view: nothing is to be drawn anew, and must not be. After a layer was removed,

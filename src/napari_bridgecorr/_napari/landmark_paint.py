@@ -22,6 +22,7 @@ from .error_colours import error_rgb
 from .frames import LandmarkTag, shown_matrix, spatial_points, tag_of, um_per
 from .keyboard import native_of
 from .landmark_layers import SIDES, raw_ids
+from .landmark_marks import is_in_view
 from .landmark_rows import rows_of
 from .turns import Turns
 
@@ -237,7 +238,7 @@ def _set_colours(
     with ExitStack() as quiet:
         for name, manager in (("face_color", layer._face), ("border_color", layer._border)):
             quiet.enter_context(layer.events.emitters[name].blocker())
-            if is_drawn_anyway or not len(layer._view_indices):
+            if is_drawn_anyway or not is_in_view(layer):
                 # as in landmark_marks: what none sees must not be drawn anew
                 quiet.enter_context(manager.events.blocker_all())
         for name, wanted in colours.items():
