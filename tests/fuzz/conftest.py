@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             f"fuzz: {total} inputs, {opened} opened, {total - opened - unanswered} refused, "
             f"{unanswered} unanswered"
         )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _worker() -> Iterator[None]:
+    """One process opens the inputs of all tests."""
+    yield
+    from harness import end
+
+    end()
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
 """Mutated files, each opened in a watched process: an image or one line, never anything else.
 
-A worker process opens one file after another, so that 20,000 inputs take minutes. It is watched
-from outside: a crash of the interpreter, more than `TIME_S` or more than `MEMORY_BYTES` on one
-input is a finding, and the next input goes to a fresh worker.
+One worker process opens one file after another, of all formats, so that 20,000 inputs take
+minutes. It is watched from outside: a crash of the interpreter, more than `TIME_S` or more than
+`MEMORY_BYTES` on one input is a finding, and the next input goes to a fresh worker.
 """
 
 from __future__ import annotations
@@ -112,18 +112,18 @@ def fuzz(mutants: Iterable[Mutant], use: Callable[[Path], str] = open_and_read) 
     """
     opened = refused = 0
     findings: list[Finding] = []
-    with tempfile.TemporaryDirectory() as folder, _Worker(use) as worker:
-        for number, mutant in enumerate(mutants):
-            place = Path(folder) / str(number)
-            place.mkdir()
-            answer, said = worker.ask(mutant.write(place), place)
-            if answer == "opened":
-                opened += 1
-            elif answer == "refused":
-                refused += 1
-            else:
-                findings.append(Finding(mutant.name, said))
-            shutil.rmtree(place, ignore_errors=True)
+    worker = _worker()
+    worker.begin(use)
+    for mutant in mutants:
+        place = worker.new_place()
+        answer, said = worker.ask(mutant.write(place), place)
+        if answer == "opened":
+            opened += 1
+        elif answer == "refused":
+            refused += 1
+        else:
+            findings.append(Finding(mutant.name, said))
+        shutil.rmtree(place, ignore_errors=True)
     result = Result(opened, refused, tuple(findings))
     RESULTS.append(result)
     return result
@@ -132,23 +132,31 @@ def fuzz(mutants: Iterable[Mutant], use: Callable[[Path], str] = open_and_read) 
 class _Worker:
     """A process that answers, restarted when it does not."""
 
-    def __init__(self, use: Callable[[Path], str]) -> None:
-        self._use = use
+    def __init__(self) -> None:
         self._context = multiprocessing.get_context("spawn")
-
-    def __enter__(self) -> _Worker:
+        self._folder = tempfile.TemporaryDirectory()
+        self._use: Callable[[Path], str] = open_and_read
+        self._n_places = 0
         self._start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stop()
+    def begin(self, use: Callable[[Path], str]) -> None:
+        """What is to be done with the inputs that follow."""
+        self._use = use
+        self._pipe.send((use, None, None))
+        self._pipe.recv()  # ready: imports are not the first input's time
+
+    def new_place(self) -> Path:
+        """An empty folder for the next input."""
+        self._n_places += 1
+        place = Path(self._folder.name) / str(self._n_places)
+        place.mkdir()
+        return place
 
     def ask(self, path: Path, allowed: Path) -> tuple[str, str]:
         """What became of it (opened, refused or fault), and what was said."""
-        self._pipe.send((path, allowed))
+        self._pipe.send((self._use, path, allowed))
         if not self._pipe.poll(TIME_S):
-            self._stop()
-            self._start()
+            self._again()
             return "fault", f"no answer within {TIME_S:.0f} s"
         try:
             answer: tuple[str, str] = self._pipe.recv()
@@ -156,16 +164,25 @@ class _Worker:
             self._process.join()
             code = self._process.exitcode or 0
             name = signal.Signals(-code).name if code < 0 else f"exit status {code}"
-            self._start()
+            self._again()
             return "fault", f"the interpreter died ({name})"
         return answer
 
+    def end(self) -> None:
+        """Stop the process and remove what is left of its inputs."""
+        self._stop()
+        self._folder.cleanup()
+
+    def _again(self) -> None:
+        self._stop()
+        self._start()
+        self.begin(self._use)
+
     def _start(self) -> None:
         self._pipe, theirs = self._context.Pipe()
-        self._process = self._context.Process(target=_serve, args=(theirs, self._use), daemon=True)
+        self._process = self._context.Process(target=_serve, args=(theirs,), daemon=True)
         self._process.start()
         theirs.close()
-        self._pipe.recv()  # ready: imports are not the first input's time
 
     def _stop(self) -> None:
         self._process.kill()
@@ -173,7 +190,23 @@ class _Worker:
         self._pipe.close()
 
 
-def _serve(pipe: Connection, use: Callable[[Path], str]) -> None:
+_running: list[_Worker] = []
+
+
+def _worker() -> _Worker:
+    """The process of all tests: loading every format's library takes it seconds."""
+    if not _running:
+        _running.append(_Worker())
+    return _running[0]
+
+
+def end() -> None:
+    """Stop the process, if there is one."""
+    while _running:
+        _running.pop().end()
+
+
+def _serve(pipe: Connection) -> None:
     from napari_bridgecorr.errors import BridgecorrError
     from napari_bridgecorr.io.registry import readers
 
@@ -182,12 +215,14 @@ def _serve(pipe: Connection, use: Callable[[Path], str]) -> None:
     outside: list[str] = []
     watched: list[Path] = []
     sys.addaudithook(lambda event, args: _note_outside(event, args, watched, outside))
-    pipe.send("ready")
     while True:
         try:
-            path, allowed = pipe.recv()
+            use, path, allowed = pipe.recv()
         except EOFError:
             return
+        if path is None:
+            pipe.send("ready")
+            continue
         watched[:] = [allowed]
         outside.clear()
         before = _reset_peak_bytes()
