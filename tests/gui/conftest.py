@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from napari_bridgecorr.workflow.demo import WrittenPhantom
 
 _HERE = Path(__file__).parent
-_WINDOW_FIXTURES = {"make_napari_viewer", "viewer", "registered", "open_panel", "open_file_panel"}
+_WINDOW_FIXTURES = {
+    "make_napari_viewer",
+    "viewer",
+    "registered",
+    "open_panel",
+    "open_file_panel",
+    "on_a_display",
+}
 # what we cannot mend: each is raised inside the library that is named
 _THIRD_PARTY = (
     # napari tells of every oblique layer that is sliced in 2-D; the panel offers to show it upright
@@ -71,6 +78,11 @@ def kept_sessions(
     (state / "tour_seen").touch()
     monkeypatch.setenv("BRIDGECORR_STATE", str(state))
     return state / "sessions"
+
+
+@pytest.fixture
+def on_a_display() -> None:
+    """For windows of other processes."""
 
 
 @pytest.fixture

@@ -215,10 +215,23 @@ def test_the_session_replays_the_users_answers(
     assert np.allclose(columns["GFP"].reshape(grid.shape), expected, equal_nan=True)
 
 
-def test_both_spacing_and_orientation_for_every_image(
-    viewer: Any, open_file_panel: OpenPanel, qtbot: Any, scenes: Path
+def test_one_file_after_another_in_one_panel(
+    viewer: Any, open_file_panel: OpenPanel, qtbot: Any, scenes: Path, tmp_path: Path
 ) -> None:
+    """One window for what would each need its own."""
     panel = open_file_panel(viewer)
+    bad_files_are_one_line(viewer, panel, qtbot, tmp_path)
+    nothing_is_cut_off_in_a_narrow_dock(panel, qtbot, scenes)
+    both_spacing_and_orientation_for_every_image(panel, qtbot, scenes)
+    any_direction_can_be_chosen(panel, qtbot, tmp_path)
+    many_channels_are_searched(viewer, panel, qtbot, tmp_path)
+    viewer.layers.clear()
+    a_range_of_times(viewer, panel, qtbot, tmp_path)
+
+
+def both_spacing_and_orientation_for_every_image(
+    panel: FilePanel, qtbot: Any, scenes: Path
+) -> None:
     panel.open([str(scenes)])
     settled(qtbot, panel)
     assert not panel.details.for_all.isVisible()
@@ -233,14 +246,11 @@ def test_both_spacing_and_orientation_for_every_image(
     assert panel.choices[0].placement.spacing_um is None
 
 
-def test_any_direction_can_be_chosen(
-    viewer: Any, open_file_panel: OpenPanel, qtbot: Any, tmp_path: Path
-) -> None:
+def any_direction_can_be_chosen(panel: FilePanel, qtbot: Any, tmp_path: Path) -> None:
     matrix = np.eye(4)
     matrix[:3, :3] = np.array([[0, 0, 5.0], [0, -3.0, 0], [2.0, 0, 0]])
     path = tmp_path / "turned.nii"
     write_image(_image(Grid((4, 5, 6), matrix)), path)
-    panel = open_file_panel(viewer)
     panel.open([str(path)])
     settled(qtbot, panel)
     line = panel.details.orientation
@@ -259,9 +269,7 @@ def test_any_direction_can_be_chosen(
     assert np.allclose(unit.T, [[0, 1, 0], [0, 0, -1], [1, 0, 0]], atol=1e-6)
 
 
-def test_many_channels_are_searched(
-    viewer: Any, open_file_panel: OpenPanel, qtbot: Any, tmp_path: Path
-) -> None:
+def many_channels_are_searched(viewer: Any, panel: FilePanel, qtbot: Any, tmp_path: Path) -> None:
     path = tmp_path / "metals.ome.tif"
     names = [f"metal {n}" for n in range(40)]
     names[17] = "Ir191 DNA"
@@ -273,7 +281,6 @@ def test_many_channels_are_searched(
         photometric="minisblack",
         metadata={"axes": "CYX", "Channel": {"Name": names}},
     )
-    panel = open_file_panel(viewer)
     panel.open([str(path)])
     settled(qtbot, panel)
     channels = panel.details.channels
@@ -293,13 +300,10 @@ def test_many_channels_are_searched(
     assert np.array_equal(np.asarray(viewer.layers[0].data), open_image(path).data[0, 17].compute())
 
 
-def test_a_range_of_times(
-    viewer: Any, open_file_panel: OpenPanel, qtbot: Any, tmp_path: Path
-) -> None:
+def a_range_of_times(viewer: Any, panel: FilePanel, qtbot: Any, tmp_path: Path) -> None:
     values = np.random.default_rng(0).integers(1, 99, (6, 3, 16, 16)).astype(np.uint16)
     path = tmp_path / "times.ome.tif"
     tifffile.imwrite(path, values, ome=True, photometric="minisblack", metadata={"axes": "TZYX"})
-    panel = open_file_panel(viewer)
     panel.open([str(path)])
     settled(qtbot, panel)
     for box, text in ((panel.details.last_time, "4"), (panel.details.first_time, "3")):
@@ -313,23 +317,22 @@ def test_a_range_of_times(
     assert np.array_equal(np.asarray(viewer.layers[0].data), values[2:4])
 
 
-@pytest.mark.parametrize("fault", ["damaged", "missing", "empty", "unknown"])
-def test_a_bad_file_is_one_line(
-    viewer: Any, open_file_panel: OpenPanel, qtbot: Any, tmp_path: Path, fault: str
-) -> None:
-    path = tmp_path / ("bad.xyz" if fault == "unknown" else "bad.nii.gz")
-    if fault != "missing":
-        path.write_bytes({"damaged": b"\x1f\x8b" + bytes(40), "empty": b""}.get(fault, b"what?"))
-    panel = open_file_panel(viewer)
-    drop(panel, path)
-    settled(qtbot, panel)
-    assert panel.message.isVisible()
-    text = panel.message.text()
-    assert path.name in text
-    assert "\n" not in text
-    assert "Traceback" not in text
-    assert not panel.load.isVisible()
-    assert len(viewer.layers) == 0
+def bad_files_are_one_line(viewer: Any, panel: FilePanel, qtbot: Any, tmp_path: Path) -> None:
+    assert not panel.message.isVisible()
+    for fault in ("damaged", "missing", "empty", "unknown"):
+        path = tmp_path / (f"{fault}.xyz" if fault == "unknown" else f"{fault}.nii.gz")
+        if fault != "missing":
+            wrong = {"damaged": b"\x1f\x8b" + bytes(40), "empty": b""}.get(fault, b"what?")
+            path.write_bytes(wrong)
+        drop(panel, path)
+        settled(qtbot, panel)
+        assert panel.message.isVisible()
+        text = panel.message.text()
+        assert path.name in text
+        assert "\n" not in text
+        assert "Traceback" not in text
+        assert not panel.load.isVisible()
+        assert len(viewer.layers) == 0
 
 
 def test_several_files_follow_one_another(
@@ -415,7 +418,8 @@ def test_closing_mid_read_leaves_nothing_connected(
     assert len(viewer.layers) == 0
 
 
-def test_the_interpreter_ends_in_peace(viewer: Any) -> None:  # noqa: ARG001 - it needs a display
+@pytest.mark.usefixtures("on_a_display")
+def test_the_interpreter_ends_in_peace() -> None:
     # a script that ends with its window open
     script = """
 import napari
@@ -549,10 +553,7 @@ def test_a_transform_warps_what_is_open(viewer: Any, qtbot: Any, tmp_path: Path)
     assert np.allclose(np.asarray(added.data), expected.data[0, 0].compute(), equal_nan=True)
 
 
-def test_nothing_is_cut_off_in_a_narrow_dock(
-    viewer: Any, open_file_panel: OpenPanel, qtbot: Any, scenes: Path
-) -> None:
-    panel = open_file_panel(viewer)
+def nothing_is_cut_off_in_a_narrow_dock(panel: FilePanel, qtbot: Any, scenes: Path) -> None:
     panel.open([str(scenes)])
     settled(qtbot, panel)
     panel.setFixedWidth(400)

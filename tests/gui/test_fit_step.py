@@ -33,7 +33,25 @@ def _write(line: Any, text: str) -> None:
     QTest.keyClick(line, Qt.Key.Key_Return)
 
 
-def test_the_best_model_on_left_out_pairs_is_chosen_and_named(registered: Any, qtbot: Any) -> None:
+def test_the_options_of_the_fit(registered: Any, phantom_files: Any, qtbot: Any) -> None:
+    """One window for what would each need its own."""
+    folded_options_reach_the_fit(registered, phantom_files, qtbot)
+    as_at_first(registered)
+    an_error_that_cannot_be_read_is_marked_and_not_used(registered)
+    as_at_first(registered)
+    the_best_model_on_left_out_pairs_is_chosen_and_named(registered, qtbot)
+    as_at_first(registered)
+    options_that_are_not_shown_are_kept(registered)
+
+
+def as_at_first(registered: Any) -> None:
+    viewer, panel = registered
+    session_of(viewer).set_options(FitOptions())
+    assert panel.fit.model.currentData() == "tps"
+    assert not panel.fit.extras.errors["moving"].text()
+
+
+def the_best_model_on_left_out_pairs_is_chosen_and_named(registered: Any, qtbot: Any) -> None:
     viewer, panel = registered
     session = session_of(viewer)
     _choose(panel.fit.model, "auto")
@@ -45,7 +63,7 @@ def test_the_best_model_on_left_out_pairs_is_chosen_and_named(registered: Any, q
     assert f"{best.mean_um:.3g} µm" in panel.fit.summary.text()
 
 
-def test_folded_options_reach_the_fit(registered: Any, phantom_files: Any, qtbot: Any) -> None:
+def folded_options_reach_the_fit(registered: Any, phantom_files: Any, qtbot: Any) -> None:
     viewer, panel = registered
     session, extras = session_of(viewer), panel.fit.extras
     assert not extras.isVisible()
@@ -67,9 +85,8 @@ def test_folded_options_reach_the_fit(registered: Any, phantom_files: Any, qtbot
     assert np.allclose(session.fit.transform.map(points), expected.transform.map(points), atol=1e-6)
 
 
-def test_an_error_that_cannot_be_read_is_marked_and_not_used(registered: Any) -> None:
+def an_error_that_cannot_be_read_is_marked_and_not_used(registered: Any) -> None:
     viewer, panel = registered
-    QTest.mouseClick(panel.fit.more, Qt.MouseButton.LeftButton)
     line = panel.fit.extras.errors["moving"]
     _write(line, "60, -1, 3")
     assert session_of(viewer).options.moving_sigma_um is None
@@ -79,7 +96,7 @@ def test_an_error_that_cannot_be_read_is_marked_and_not_used(registered: Any) ->
     assert not line.styleSheet()
 
 
-def test_options_that_are_not_shown_are_kept(registered: Any) -> None:
+def options_that_are_not_shown_are_kept(registered: Any) -> None:
     viewer, panel = registered
     session = session_of(viewer)
     session.set_options(replace(session.options, smoothing="gcv"))

@@ -164,8 +164,24 @@ def test_foreign_flat_rgb_and_multiscale_layers() -> None:
     assert image.warnings  # it states no unit
 
 
-@pytest.mark.parametrize("ending", [".ome.zarr", ".nii.gz", ".ome.tif"])
-def test_every_format_opens_in_its_place(viewer: Any, tmp_path: Path, ending: str) -> None:
+def test_files_open_in_a_window_and_are_saved_by_it(
+    viewer: Any, phantom_files: Any, tmp_path: Path
+) -> None:
+    """One window for what would each need its own."""
+    for ending in (".ome.zarr", ".nii.gz", ".ome.tif"):
+        every_format_opens_in_its_place(viewer, tmp_path, ending)
+        viewer.layers.clear()
+    czi_opens_with_channels_and_scale(viewer, phantom_files)
+    viewer.layers.clear()
+    folder_of_planes_opens(viewer, tmp_path)
+    viewer.layers.clear()
+    a_damaged_file_gives_one_line(viewer, tmp_path)
+    images_are_saved_by_the_viewer(viewer, tmp_path)
+    viewer.layers.clear()
+    sample_opens_from_the_menu(viewer)
+
+
+def every_format_opens_in_its_place(viewer: Any, tmp_path: Path, ending: str) -> None:
     # OME-TIFF has no affine, and the place of a stack is all it can tell
     image = make_image(matrix=None if ending == ".ome.tif" else OBLIQUE)
     path = tmp_path / f"stack{ending}"
@@ -188,19 +204,21 @@ def test_every_format_opens_in_its_place(viewer: Any, tmp_path: Path, ending: st
         assert np.allclose(opened[1].colormap.colors[-1][:3], [42 / 255, 245 / 255, 160 / 255])
 
 
-def test_czi_opens_with_channels_and_scale(viewer: Any, phantom_files: Any) -> None:
+def czi_opens_with_channels_and_scale(viewer: Any, phantom_files: Any) -> None:
     opened = viewer.open(phantom_files.files["two_photon"], plugin="napari-bridgecorr")
     assert [layer.name.rsplit(" ", 1)[1] for layer in opened] == ["vessels", "tumour"]
     assert np.allclose(opened[0].scale, (12.0, 10.0, 10.0))
     assert np.allclose(opened[0].colormap.colors[-1][:3], [1, 42 / 255, 109 / 255], atol=1e-3)
 
 
-def test_folder_of_planes_opens(viewer: Any, tmp_path: Path) -> None:
+def folder_of_planes_opens(viewer: Any, tmp_path: Path) -> None:
     import tifffile
 
+    folder = tmp_path / "planes"
+    folder.mkdir()
     for z in range(5):
-        tifffile.imwrite(tmp_path / f"plane_{z}.tif", np.full((16, 16), z, np.uint16))
-    (layer,) = viewer.open(tmp_path, plugin="napari-bridgecorr")
+        tifffile.imwrite(folder / f"plane_{z}.tif", np.full((16, 16), z, np.uint16))
+    (layer,) = viewer.open(folder, plugin="napari-bridgecorr")
     assert np.asarray(layer.data)[:, 0, 0].tolist() == [0, 1, 2, 3, 4]
 
 
@@ -219,7 +237,7 @@ def test_dropping_offers_our_reader(tmp_path: Path, name: str) -> None:
     assert "napari-bridgecorr" in {reader.plugin_name for reader in offered}
 
 
-def test_a_damaged_file_gives_one_line(viewer: Any, tmp_path: Path) -> None:
+def a_damaged_file_gives_one_line(viewer: Any, tmp_path: Path) -> None:
     from napari_bridgecorr.errors import ReadError
 
     broken = tmp_path / "broken.nii.gz"
@@ -229,7 +247,7 @@ def test_a_damaged_file_gives_one_line(viewer: Any, tmp_path: Path) -> None:
     assert len(viewer.layers) == 0
 
 
-def test_images_are_saved_by_the_viewer(viewer: Any, tmp_path: Path) -> None:
+def images_are_saved_by_the_viewer(viewer: Any, tmp_path: Path) -> None:
     image = make_image(matrix=OBLIQUE)
     for data in image_to_layers(image, upright=True):
         viewer.add_layer(_created(data))
@@ -242,7 +260,7 @@ def test_images_are_saved_by_the_viewer(viewer: Any, tmp_path: Path) -> None:
     assert len(opened) == 2
 
 
-def test_sample_opens_from_the_menu(viewer: Any) -> None:
+def sample_opens_from_the_menu(viewer: Any) -> None:
     opened = viewer.open_sample("napari-bridgecorr", "phantom")
     assert [type(layer) for layer in opened] == [Image, Image, Image, Points, Points]
     assert len(opened[3].data) == len(opened[4].data) == 16

@@ -231,7 +231,18 @@ def test_pairs_from_the_first_click(
     assert not panel.results.warp.isEnabled()
 
 
-def test_warp_adds_what_resample_gives(registered: Any, qtbot: Any) -> None:
+def test_what_is_made_of_a_fit(registered: Any, qtbot: Any, monkeypatch: Any) -> None:
+    """One window for what would each need its own."""
+    viewer, _ = registered
+    warp_adds_what_resample_gives(registered, qtbot)
+    for layer in session_of(viewer).result_layers():
+        viewer.layers.remove(layer)
+    residual_arrows(registered, qtbot)
+    one_channel_can_be_warped(registered, qtbot)
+    cancel_leaves_nothing(registered, qtbot, monkeypatch)
+
+
+def warp_adds_what_resample_gives(registered: Any, qtbot: Any) -> None:
     viewer, panel = registered
     session = session_of(viewer)
     before = len(viewer.layers)
@@ -246,11 +257,6 @@ def test_warp_adds_what_resample_gives(registered: Any, qtbot: Any) -> None:
         assert np.allclose(world_matrix(layer), session.image("fixed").grid.index_to_world)
         assert [str(u) for u in layer.units] == ["micrometer"] * 3
     assert "added" in panel.message.text()
-
-
-def test_residual_arrows_and_one_channel(registered: Any, qtbot: Any) -> None:
-    residual_arrows(registered, qtbot)
-    one_channel_can_be_warped(registered, qtbot)
 
 
 def one_channel_can_be_warped(registered: Any, qtbot: Any) -> None:
@@ -299,7 +305,7 @@ def slow_work(monkeypatch: pytest.MonkeyPatch, started: threading.Event) -> None
     monkeypatch.setattr(outputs, "warp_in_memory", forever)
 
 
-def test_cancel_leaves_nothing(registered: Any, qtbot: Any, monkeypatch: Any) -> None:
+def cancel_leaves_nothing(registered: Any, qtbot: Any, monkeypatch: Any) -> None:
     viewer, panel = registered
     started = threading.Event()
     slow_work(monkeypatch, started)
@@ -370,7 +376,13 @@ def test_closing_the_window_cancels(
     assert panel.is_closed
 
 
-def test_bad_landmarks_give_a_message(registered: Any, qtbot: Any) -> None:
+def test_what_is_wrong_or_missing_is_told(registered: Any, qtbot: Any) -> None:
+    """One window for what would each need its own."""
+    bad_landmarks_give_a_message(registered, qtbot)
+    removing_chosen_layers_clears_them(registered, qtbot)
+
+
+def bad_landmarks_give_a_message(registered: Any, qtbot: Any) -> None:
     viewer, panel = registered
     session = session_of(viewer)
     layer = session.point_layer("moving")
@@ -405,7 +417,7 @@ def test_bad_landmarks_give_a_message(registered: Any, qtbot: Any) -> None:
     assert "13 half placed" in panel.fit.summary.text()
 
 
-def test_removing_chosen_layers_clears_them(registered: Any, qtbot: Any) -> None:
+def removing_chosen_layers_clears_them(registered: Any, qtbot: Any) -> None:
     viewer, panel = registered
     session = session_of(viewer)
     first, second = session.channel_layers("moving")
@@ -501,7 +513,16 @@ assert reference() is None and session.viewer is None
     )
 
 
-def test_a_saved_session_replays_to_the_same_numbers(
+def test_what_is_saved_of_a_fit(
+    registered: Any, qtbot: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """One window for what would each need its own."""
+    the_panel_fits_350_pixels(registered)
+    a_saved_session_replays_to_the_same_numbers(registered, qtbot, tmp_path, monkeypatch)
+    table_and_report_are_written(registered, qtbot, tmp_path, monkeypatch)
+
+
+def a_saved_session_replays_to_the_same_numbers(
     registered: Any, qtbot: Any, tmp_path: Path, monkeypatch: Any
 ) -> None:
     viewer, panel = registered
@@ -522,7 +543,7 @@ def test_a_saved_session_replays_to_the_same_numbers(
     }
 
 
-def test_table_and_report_are_written(
+def table_and_report_are_written(
     registered: Any, qtbot: Any, tmp_path: Path, monkeypatch: Any
 ) -> None:
     _, panel = registered
@@ -530,6 +551,7 @@ def test_table_and_report_are_written(
         path = tmp_path / name
         monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, p=path: (str(p), ""))
         panel.message.clear_message()
+        qtbot.waitUntil(panel.results.saves[key].isEnabled, timeout=5_000)  # the last one is over
         click(panel.results.saves[key])
         qtbot.waitUntil(lambda: "Saved" in panel.message.text(), timeout=60_000)
         assert path.stat().st_size > 500
@@ -611,7 +633,7 @@ def turn_wheel(widget: QWidget) -> None:
     QApplication.sendEvent(widget, event)
 
 
-def test_the_panel_fits_350_pixels(registered: Any) -> None:
+def the_panel_fits_350_pixels(registered: Any) -> None:
     _, panel = registered
     assert panel.minimumSizeHint().width() <= 350
     for area in panel.findChildren(QScrollArea):
