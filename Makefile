@@ -10,6 +10,11 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 # for the tests of the graphics card's code: the small build without CUDA
 TORCH := torch==2.13.0+cpu
 
+# napari's fixtures are for its windows: loading them takes seconds
+PLAIN := $(BIN)/python -m pytest -p no:napari
+# what these compile, and the demo, all parts of the tests need
+FIRST := tests/unit/io tests/unit/transform tests/unit/geometry
+
 CODE := src tests benchmarks examples tools
 LINT := $(BIN)/ruff check $(CODE) && $(BIN)/ruff format --check $(CODE) && $(BIN)/mypy && $(BIN)/lint-imports
 
@@ -18,13 +23,15 @@ LINT := $(BIN)/ruff check $(CODE) && $(BIN)/ruff format --check $(CODE) && $(BIN
 demo: $(VENV)/.core
 	$(BIN)/bridgecorr demo bridgecorr-demo
 
-# the demo compiles the inner loops for all parts of the tests
+# two by two, then three: a loop that two processes meet at the same time both compile
 test: $(VENV)/.test
-	tools/side_by_side "$(LINT)" "$(BIN)/bridgecorr demo $(VENV)/demo"
+	$(ONE_THREAD) tools/side_by_side \
+		"$(LINT) && $(PLAIN) tests/unit/io" \
+		"$(BIN)/bridgecorr demo $(VENV)/demo && $(PLAIN) tests/unit/transform tests/unit/geometry"
 	$(ONE_THREAD) tools/with_display tools/side_by_side \
-		"$(BIN)/python -m pytest tests/unit" \
 		"$(BIN)/python -m pytest tests/gui" \
-		"$(BIN)/python -m pytest tests/integration tests/fuzz"
+		"$(PLAIN) tests/unit $(FIRST:%=--ignore=%)" \
+		"$(PLAIN) tests/integration tests/fuzz"
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/run.py
