@@ -15,6 +15,7 @@ import tifffile
 
 pytest.importorskip("napari")
 
+from control_faults import faults_of
 from napari.components import ViewerModel
 from napari.layers import Image, Layer, Points, Vectors
 from qtpy.QtCore import QPoint, QPointF, Qt
@@ -30,6 +31,7 @@ from napari_bridgecorr._napari.jobs import Job, LatestAnswer
 from napari_bridgecorr._napari.keyboard import native_of
 from napari_bridgecorr._napari.landmark_layers import raw_ids, world_points
 from napari_bridgecorr._napari.layers import image_to_layers
+from napari_bridgecorr._napari.panel_tabs import dock_of
 from napari_bridgecorr._napari.sample_data import sample_folder
 from napari_bridgecorr._napari.save_dialog import ask_path
 from napari_bridgecorr._napari.viewer_session import session_of
@@ -221,10 +223,30 @@ def test_pairs_from_the_first_click(
     assert "1 pair: place at least 4 more for a thin-plate spline" in panel.fit.summary.text()
     assert "1 pair. Next: click another structure" in guide.words.text()
     viewer.open(phantom_files.files["landmarks"], plugin="napari-bridgecorr")
-    assert "Not used: <b>landmarks (fixed) [1]</b>. Open landmark files" in guide.words.text()
+    assert "Not used: <b>landmarks (fixed) [1]</b> and <b>landmarks" in guide.words.text()
+    (clicked,), others = session.landmarks, viewer.layers[-2:]
+    click(guide.use_others)
+    assert [session.point_layer(side) for side in ("fixed", "moving")] == list(others)
+    assert len(session.landmarks) == 16
+    assert (fixed.visible, others[0].visible, str(others[0].mode)) == (False, True, "add")
+    # they came at their places in the world, and lie now where the upright image shows them
+    truth = read_landmarks(phantom_files.files["landmarks"]).landmarks
+    assert np.allclose(
+        [m.fixed_um for m in session.landmarks], [m.fixed_um for m in truth], atol=1e-3
+    )
+    inside = mri.grid.to_index(world_points(others[0])) * mri.grid.voxel_size_um
+    assert np.allclose(others[0].data * others[0].scale, inside, atol=1e-3)
+    click(panel.landmarks.history.undo)
+    assert list(session.landmarks) == [clicked]
+    assert (fixed.visible, others[0].visible, str(fixed.mode)) == (True, False, "add")
+    assert "Not used" in guide.words.text()
+    click(panel.landmarks.history.redo)
+    assert len(session.landmarks) == 16
+    click(panel.landmarks.history.undo)
     viewer.layers.remove("landmarks (fixed) [1]")
     viewer.layers.remove("landmarks (moving) [1]")
     assert "Not used" not in guide.words.text()
+    assert not guide.use_others.isVisible()
     show_view(session, "both")  # as the overlay does when it comes
     show_view(session, "both")
     assert str(fixed.mode) == "add"
@@ -517,9 +539,9 @@ def test_what_is_saved_of_a_fit(
     registered: Any, qtbot: Any, tmp_path: Path, monkeypatch: Any
 ) -> None:
     """One window for what would each need its own."""
-    the_panel_fits_350_pixels(registered)
     a_saved_session_replays_to_the_same_numbers(registered, qtbot, tmp_path, monkeypatch)
     table_and_report_are_written(registered, qtbot, tmp_path, monkeypatch)
+    the_panel_fits_350_pixels_and_names_its_controls(registered, qtbot)
 
 
 def a_saved_session_replays_to_the_same_numbers(
@@ -633,9 +655,15 @@ def turn_wheel(widget: QWidget) -> None:
     QApplication.sendEvent(widget, event)
 
 
-def the_panel_fits_350_pixels(registered: Any) -> None:
-    _, panel = registered
+def is_seen(widget: QWidget) -> bool:
+    """Whether some of it is seen: what is behind another tab counts as visible in Qt."""
+    return not widget.visibleRegion().isEmpty()
+
+
+def the_panel_fits_350_pixels_and_names_its_controls(registered: Any, qtbot: Any) -> None:
+    viewer, panel = registered
     assert panel.minimumSizeHint().width() <= 350
+    assert faults_of(panel) == []
     for area in panel.findChildren(QScrollArea):
         if area.widget() is panel.landmarks.parentWidget():
             # else its right edge lies under the scroll bar
@@ -655,6 +683,23 @@ def the_panel_fits_350_pixels(registered: Any) -> None:
     for control in (model, depth):
         turn_wheel(control)
     assert (model.currentText(), depth.value()) == before
+    # another panel does not squeeze it: a window that is too low for both has tabs
+    window = viewer.window._qt_window
+    dock, reslice = viewer.window.add_plugin_dock_widget("napari-bridgecorr", "Reslice")
+    qtbot.waitUntil(lambda: window.tabifiedDockWidgets(dock) == [dock_of(panel)], timeout=5000)
+    qtbot.waitUntil(lambda: is_seen(reslice) and not is_seen(panel), timeout=5000)
+    assert faults_of(reslice) == []
+    dock_of(panel).raise_()
+    qtbot.waitUntil(lambda: is_seen(panel), timeout=5000)
+    click(panel.landmarks.two_views)  # the second view comes beside them, not between
+    qtbot.wait(100)
+    assert window.tabifiedDockWidgets(dock) == [dock_of(panel)]
+    assert is_seen(panel)
+    second = session_of(viewer).canvases.second
+    assert not window.tabifiedDockWidgets(dock_of(second))
+    assert dock_of(second).height() > 0.9 * dock_of(panel).height()
+    viewer.window.remove_dock_widget(reslice)
+    qtbot.waitUntil(lambda: not dock_of(second).isHidden() and is_seen(panel), timeout=5000)
 
 
 def test_a_missing_voxel_size_is_asked_for_and_answered(

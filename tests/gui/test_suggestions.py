@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ pytest.importorskip("napari")
 from napari.layers import Layer, Vectors
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QFileDialog
 
 from napari_bridgecorr._napari.frames import frame_of, is_drawn_by_panel, shown_matrix
 from napari_bridgecorr._napari.landmark_edits import add_pairs
@@ -35,7 +37,9 @@ def _marks(canvas: Any) -> list[Any]:
     return [layer for layer in canvas.layers if is_drawn_by_panel(layer)]
 
 
-def test_pairs_are_proposed_judged_and_marked(viewer: Any, open_panel: Any, qtbot: Any) -> None:
+def test_pairs_are_proposed_judged_and_marked(
+    viewer: Any, open_panel: Any, qtbot: Any, tmp_path: Path
+) -> None:
     net = vessel_net(20261)
     panel, session = open_panel(viewer), session_of(viewer)
     step = panel.landmarks
@@ -126,10 +130,10 @@ def test_pairs_are_proposed_judged_and_marked(viewer: Any, open_panel: Any, qtbo
     step.findChild(type(step.more), "bridgecorr_suggestions_button").click()
     assert not _marks(viewer)
     assert not _marks(other)
-    _check_second_rater(panel, session, qtbot)
+    _check_second_rater(panel, session, qtbot, tmp_path / "raters.html")
 
 
-def _check_second_rater(panel: Any, session: Any, qtbot: Any) -> None:
+def _check_second_rater(panel: Any, session: Any, qtbot: Any, page: Path) -> None:
     """Five places clicked again, blinded, with known differences."""
     rater, first = panel.rater, session.landmarks
     layers = [session.point_layer(side) for side in ("fixed", "moving")]
@@ -180,6 +184,10 @@ def _check_second_rater(panel: Any, session: Any, qtbot: Any) -> None:
     )
     assert "4 places differ" in rater.result.text()
     assert "maps fitted to either differ" in rater.result.text()
+    with patch.object(QFileDialog, "getSaveFileName", return_value=(str(page), "HTML (*.html)")):
+        QTest.mouseClick(rater.report, LEFT)
+    qtbot.waitUntil(page.exists, timeout=60_000)
+    assert "At 4 places the raters click" in page.read_text(encoding="utf-8")
     # the map of differences lies over the fixed image, its colours those of the numbers
     (colours,) = [i for i in session.viewer.layers if i.name == DIFFERENCES]
     maps, index = rater._found.maps, (0, 20, 30)

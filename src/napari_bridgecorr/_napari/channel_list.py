@@ -46,11 +46,13 @@ class ChannelList(QWidget):
         self.search = QLineEdit()
         self.search.setObjectName("bridgecorr_channel_search")
         self.search.setPlaceholderText("find a channel: name or metal")
+        self.search.setToolTip("List only channels whose name or metal contains this")
         self.search.setClearButtonEnabled(True)
         self.search.textChanged.connect(self._filter)
         self.list = QListWidget()
         self.list.setObjectName("bridgecorr_channels")
         self.list.setAccessibleName("Channels to load")
+        self.list.setToolTip("Ticked channels are loaded, each as a layer")
         self.list.setStyleSheet(
             "#bridgecorr_channels { border: 1px solid rgba(140, 150, 160, 60);"
             " border-radius: 6px; background: rgba(0, 0, 0, 40); padding: 2px; }"

@@ -29,6 +29,7 @@ class ColourRow(QWidget):
         self.paint = LandmarkPaint(session, lifeline)
         self.choice = QComboBox()
         self.choice.setObjectName("bridgecorr_colour_by")
+        self.choice.setAccessibleName("Colour landmarks by")
         self.choice.setToolTip(
             "What the points' colours say on the pictures: which image they mark, or their error "
             "(µm; blue small, yellow usual, orange large, grey none). Points above and below the "

@@ -30,6 +30,7 @@ class DepthRow(QWidget):
         row.addWidget(muted("Show landmarks within ±"), 1)
         self.spin = QDoubleSpinBox()
         self.spin.setObjectName("bridgecorr_depth")
+        self.spin.setAccessibleName("Show landmarks within this distance of the plane (µm)")
         self.spin.setRange(0.001, 1e7)
         self.spin.setDecimals(0)
         self.spin.setSuffix(" µm")

@@ -31,10 +31,11 @@ class DockRoom:
             dock
             for dock in window.findChildren(QDockWidget)
             if dock is not without
-            and dock.isVisible()
+            and not dock.visibleRegion().isEmpty()  # behind another tab it counts as visible
             and not dock.isFloating()
             and window.dockWidgetArea(dock) == _RIGHT
         ]
+        self._tabs = [window.tabifiedDockWidgets(dock) for dock in self._docks]
         self._widths = [dock.width() for dock in self._docks]
         centre = window.centralWidget()
         self._canvas_width = 0 if centre is None else centre.width()
@@ -49,6 +50,11 @@ class DockRoom:
             self._window.splitDockWidget(before, other, _SIDEWAYS if before is dock else _DOWN)
             other.show()
             before = other
+        for other, behind in zip(self._docks, self._tabs, strict=True):
+            for tab in behind:  # one that is taken out leaves its tabs behind
+                self._window.tabifyDockWidget(other, tab)
+            if behind:
+                other.raise_()
         docks, widths = [dock, *self._docks[:1]], [self._canvas_width // 2, *self._widths[:1]]
         self._window.resizeDocks(docks, widths, _SIDEWAYS)
         # once more when the window has laid itself out: a new dock's least width was not known

@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, QSize
+from qtpy.QtCore import QEvent, QSize, QTimer
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QWidget
 
 from .gl_context import own_context_of_viewer
 from .lifeline import Lifeline
+from .panel_tabs import stack_if_low
 
 if TYPE_CHECKING:
     from .viewer_session import ViewerSession
@@ -32,7 +34,7 @@ class DockedPanel(QWidget):
         self.setObjectName(name)
         self._lifeline = Lifeline(session)
         own_context_of_viewer(session.viewer)
-        self._was_docked = False
+        self._was_docked = self._was_shown = False
         # the C++ side may die first (its window is closed): nothing of this widget is touched then
         self.destroyed.connect(partial(_end, self._lifeline))
 
@@ -53,6 +55,13 @@ class DockedPanel(QWidget):
             elif self._was_docked:
                 self._lifeline.end()
         return super().event(event)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Share the window with the panels that are there, once this one is in its dock."""
+        super().showEvent(event)
+        if not self._was_shown:
+            self._was_shown = True
+            QTimer.singleShot(0, partial(stack_if_low, self))
 
 
 def _end(lifeline: Lifeline, *_: object) -> None:

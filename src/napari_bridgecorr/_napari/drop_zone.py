@@ -22,7 +22,7 @@ _FRAME = (
     "#bridgecorr_drop_zone {{ border: 1px dashed {colour}; border-radius: 6px;"
     " background: {background}; }}"
 )
-_SMALL_HINT = "color: rgba(190, 190, 198, 200); font-size: 11px; padding: 0px;"
+_SMALL_HINT = "font-size: 11px; padding: 0px;"
 _CALM = _FRAME.format(colour="rgba(150, 160, 170, 150)", background="rgba(0, 0, 0, 30)")
 _EAGER = _FRAME.format(colour="#29d3ff", background="rgba(41, 211, 255, 40)")
 

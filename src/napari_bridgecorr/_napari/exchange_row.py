@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _MOST_SHOWN = 3
 _NAMES_IN_FULL = 4
+_TIP = "Give the moving points of these pairs to the pairs that they fit"
 
 
 class ExchangeRow(QWidget):
@@ -32,7 +33,7 @@ class ExchangeRow(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
         for number in range(_MOST_SHOWN):
-            made = button("", "", name=f"bridgecorr_exchange_{number}")
+            made = button("Exchange", _TIP, name=f"bridgecorr_exchange_{number}")
             made.clicked.connect(partial(self._on_clicked, number))
             column.addWidget(made)
             self.buttons.append(made)

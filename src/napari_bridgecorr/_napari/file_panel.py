@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QSize, Qt
-from qtpy.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent, QShowEvent
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from ..errors import BridgecorrError
@@ -31,6 +31,7 @@ from .map_choice import LoadedTransform
 from .next_step import NextStep
 from .panel_jobs import PanelJobs
 from .panel_parts import Message, ProgressLine, button, muted, primary
+from .panel_tabs import stack_if_low
 from .summary import for_the_window
 from .transform_file_page import TransformFilePage
 from .viewer_session import session_of
@@ -111,7 +112,7 @@ class FilePanel(QWidget):
         self._adder = LayerAdder(self.progress.advance, self._on_added)
         self._lay_out()
         self._show_page(None)
-        self._was_docked = False
+        self._was_docked = self._was_shown = False
         # the C++ side may die first (its window is closed): nothing of this widget is touched then
         stops = (self._adder.stop, self.landmarks.answers.drop, self.transform.answers.drop)
         self.destroyed.connect(partial(_end, self._lifeline, stops))
@@ -365,6 +366,13 @@ class FilePanel(QWidget):
     def sizeHint(self) -> QSize:
         """As wide as it needs to be."""
         return QSize(_WIDTH_PX, _HEIGHT_PX)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Share the window with the panels that are there, once this one is in its dock."""
+        super().showEvent(event)
+        if not self._was_shown:
+            self._was_shown = True
+            QTimer.singleShot(0, partial(stack_if_low, self))
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Light up for files and addresses."""

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QH
 from ..fitting import MODELS, FitOptions
 from .fit_extras import FitExtras, MoreButton
 from .model_list import ModelList
-from .panel_parts import ACCENT, AMBER, Step, muted, primary, wrapped
+from .panel_parts import ACCENT, AMBER, Step, marked, muted, primary, wrapped
 from .summary import MODEL_NAMES, NOT_ACCURACY, summarise
 from .verdict_card import VerdictCard
 
@@ -34,6 +34,7 @@ class FitStep(Step):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         self.model = QComboBox()
         self.model.setObjectName("bridgecorr_model")
+        self.model.setAccessibleName("Model")
         self.model.setToolTip(
             "From stiff to supple. A thin-plate spline follows every landmark; the fewer pairs and "
             "the noisier the clicks, the stiffer the model should be. A Gaussian process learns "
@@ -50,6 +51,7 @@ class FitStep(Step):
         self.auto.setToolTip("Choose the smoothing that predicts left-out landmarks best")
         self.smoothing = QDoubleSpinBox()
         self.smoothing.setObjectName("bridgecorr_smoothing")
+        self.smoothing.setAccessibleName("Smoothing")
         self.smoothing.setRange(0, 1e9)
         self.smoothing.setMinimumWidth(90)
         self.smoothing.setDecimals(2)
@@ -60,6 +62,7 @@ class FitStep(Step):
         form.addRow("Smoothing", row)
         self.dimensions = QComboBox()
         self.dimensions.setObjectName("bridgecorr_dimensions")
+        self.dimensions.setAccessibleName("Dimensions of the map")
         self.dimensions.setToolTip(
             "2-D for flat images: y and x are transformed, z is only shifted"
         )
@@ -140,9 +143,9 @@ class FitStep(Step):
         lines = [f'<span style="font-size:13px; font-weight:600">{escape(said.headline)}</span>']
         if said.details:
             lines.append(f'<span style="font-size:11px">{escape(" · ".join(said.details))}</span>')
-        lines += [f'<span style="color:{AMBER}">⚠ {escape(w)}</span>' for w in said.warnings]
+        lines += [marked("⚠", AMBER, w) for w in said.warnings]
         if said.next_step:
-            lines.append(f'<span style="color:{ACCENT}">→ {escape(said.next_step)}</span>')
+            lines.append(marked("→", ACCENT, said.next_step))
         self.summary.setText("<br>".join(lines))
         self.caution.setVisible(session.fit is not None)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QModelIndex, QPointF, QRect, QRectF, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QFont, QImage, QPainter, QPen, QPixmap, QPolygonF
+from qtpy.QtGui import QColor, QFont, QImage, QPainter, QPalette, QPen, QPixmap, QPolygonF
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QListWidget,
@@ -26,8 +26,7 @@ from .file_words import size_words, voxel_words
 THUMBNAIL_PX = 56
 _ROW_PX, _PAD_PX, _BOX_PX = 70, 8, 16
 _MOST_ROWS = 4
-_TEXT, _MUTED = QColor("#e8ecef"), QColor("#a7b0b8")
-_ACCENT, _AMBER = QColor("#29d3ff"), QColor("#ffb02e")
+_ACCENT, _AMBER, _GREY = QColor("#29d3ff"), QColor("#ffb02e"), QColor("#8c8c92")
 _ROLE = Qt.ItemDataRole.UserRole
 
 
@@ -50,6 +49,7 @@ class ImageCards(QListWidget):
             " background: rgba(0, 0, 0, 40); padding: 2px; }"
         )
         self.setAccessibleName("Images in the file")
+        self.setToolTip("Ticked images are loaded; a click on a row shows its details below")
         self.currentRowChanged.connect(self._on_row)
         self.itemChanged.connect(self._on_item_changed)
 
@@ -166,11 +166,15 @@ class _CardDelegate(QStyledItemDelegate):
         if facts.get("warns"):
             right -= 22
             _paint_warning(painter, QRectF(right + 4, card.top() + 8, 16, 14))
-        self._paint_text(painter, option.font, QRect(left, card.top(), right - left, 0), facts)
+        ink = option.palette.color(QPalette.ColorRole.Text)  # the theme's
+        column = QRect(left, card.top(), right - left, 0)
+        self._paint_text(painter, option.font, ink, column, facts)
         painter.restore()
 
     @staticmethod
-    def _paint_text(painter: QPainter, font: QFont, column: QRect, facts: dict[str, Any]) -> None:
+    def _paint_text(
+        painter: QPainter, font: QFont, ink: QColor, column: QRect, facts: dict[str, Any]
+    ) -> None:
         bold = QFont(font)
         bold.setBold(True)
         title_font, line_font = bold, QFont(font)
@@ -178,13 +182,13 @@ class _CardDelegate(QStyledItemDelegate):
             line_font.setPointSizeF(line_font.pointSizeF() * 0.92)
         role = facts.get("role", "")
         rows = (
-            (8, title_font, _TEXT, facts.get("title", "")),
-            (27, line_font, _MUTED, facts.get("size", "")),
-            (45, line_font, _AMBER if facts.get("asks") else _MUTED, facts.get("voxel", "")),
+            (8, title_font, facts.get("title", "")),
+            (27, line_font, facts.get("size", "")),
+            (45, line_font, f"{'⚠ ' if facts.get('asks') else ''}{facts.get('voxel', '')}"),
         )
-        for top, used, colour, text in rows:
+        for top, used, text in rows:
             painter.setFont(used)
-            painter.setPen(colour)
+            painter.setPen(ink)
             metrics = painter.fontMetrics()
             width = column.width()
             if role and used is title_font:
@@ -204,7 +208,7 @@ class _CardDelegate(QStyledItemDelegate):
                 painter.setBrush(QColor(140, 150, 160, 70))
                 painter.drawRoundedRect(tab, 4, 4)
                 painter.setFont(line_font)
-                painter.setPen(_TEXT)
+                painter.setPen(ink)
                 painter.drawText(tab, Qt.AlignmentFlag.AlignCenter, role)
 
     def editorEvent(
@@ -236,7 +240,7 @@ def _thumbnail_rect(row: QRect) -> QRect:
 
 def _paint_box(painter: QPainter, box: QRect, is_ticked: bool) -> None:
     frame = QRectF(box).adjusted(0.5, 0.5, -0.5, -0.5)
-    painter.setPen(QPen(_ACCENT if is_ticked else _MUTED, 1.2))
+    painter.setPen(QPen(_ACCENT if is_ticked else _GREY, 1.2))
     painter.setBrush(_ACCENT if is_ticked else QColor(0, 0, 0, 60))
     painter.drawRoundedRect(frame, 3, 3)
     if is_ticked:

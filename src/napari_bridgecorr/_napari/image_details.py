@@ -14,7 +14,7 @@ from ..workflow.files import ImageChoice
 from .channel_list import ChannelList
 from .file_words import fact_rows, warning_words
 from .orientation_line import OrientationLine
-from .panel_parts import wrapped
+from .panel_parts import AMBER, wrapped
 from .spacing_line import SpacingLine
 
 
@@ -142,8 +142,7 @@ class ImageDetails(QWidget):
 
 def _facts_html(image: SpatialImage, choice: ImageChoice) -> str:
     rows = "".join(
-        f'<tr><td style="color:#8d969e; padding-right:10px;">{label}</td>'
-        f'<td style="color:#c9d0d6;">{escape(value)}</td></tr>'
+        f'<tr><td style="padding-right:10px;"><i>{label}</i></td><td>{escape(value)}</td></tr>'
         for label, value in fact_rows(image, choice)
     )
     return f'<table cellspacing="0" cellpadding="1">{rows}</table>'
@@ -151,8 +150,8 @@ def _facts_html(image: SpatialImage, choice: ImageChoice) -> str:
 
 def _warnings_html(warnings: tuple[str, ...]) -> str:
     rows = "".join(
-        '<tr><td style="color:#ffb02e; padding-right:6px;">▲</td>'
-        f'<td style="color:#ffce80;">{escape(warning_words(w))}</td></tr>'
+        f'<tr><td style="color:{AMBER}; padding-right:6px;">▲</td>'
+        f"<td>{escape(warning_words(w))}</td></tr>"
         for w in warnings
     )
     return f'<table cellspacing="0" cellpadding="1">{rows}</table>'

@@ -18,7 +18,7 @@ from .image_maps import Inputs, Outcome
 from .landmark_layers import SIDES
 from .landmark_moves import time_shown
 from .layers import image_of_layer
-from .panel_parts import ACCENT, AMBER, GREEN, LayerChooser, muted, primary, wrapped
+from .panel_parts import ACCENT, AMBER, GREEN, LayerChooser, marked, muted, primary, wrapped
 from .summary import for_the_window
 
 if TYPE_CHECKING:
@@ -114,9 +114,7 @@ class ImageMethod(QWidget):
             lines.append(f'<table cellspacing="0" cellpadding="1">{"".join(rows)}</table>')
         lines += [f"<div>{escape(in_window(line))}</div>" for line in outcome.details]
         if outcome.next_step:
-            lines.append(
-                f'<div style="color:{ACCENT}">→ {escape(in_window(outcome.next_step))}</div>'
-            )
+            lines.append(f"<div>{marked('→', ACCENT, in_window(outcome.next_step))}</div>")
         self.result.setText("".join(lines))
         self.result.show()
 

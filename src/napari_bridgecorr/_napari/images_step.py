@@ -49,6 +49,7 @@ class ImagesStep(Step):
             label = QLabel(f'<span style="color:{COLOURS[side]}">●</span> {side.capitalize()}')
             label.setToolTip(_TIPS[side])
             chooser = LayerChooser(_TIPS[side], f"bridgecorr_{side}_image")
+            chooser.setAccessibleName(f"{side.capitalize()} image")
             chooser.layer_chosen.connect(partial(session.set_image_layer, side))
             self.choosers[side] = chooser
             size = VoxelSizeLine(f"bridgecorr_{side}_voxel_size")
@@ -61,6 +62,7 @@ class ImagesStep(Step):
             grid.addWidget(size, 3 * row + 2, 1)
         self.swap = QPushButton("⇅")
         self.swap.setObjectName("bridgecorr_swap")
+        self.swap.setAccessibleName("Swap fixed and moving")
         self.swap.setToolTip("Swap fixed and moving, with their landmarks")
         self.swap.setFixedWidth(28)
         self.swap.clicked.connect(self._on_swap)

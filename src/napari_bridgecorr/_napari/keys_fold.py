@@ -60,6 +60,7 @@ class KeysFold(QWidget):
         line.addWidget(muted("Snap within"), 1)
         self.reach = QDoubleSpinBox()
         self.reach.setObjectName("bridgecorr_snap_reach")
+        self.reach.setAccessibleName("Snap within (voxels)")
         self.reach.setRange(2, 50)
         self.reach.setDecimals(1)
         self.reach.setValue(placing.snapping.voxels)
@@ -77,7 +78,9 @@ class KeysFold(QWidget):
         pad.setSpacing(4)
         by_name = {a.name: a for a in ACTIONS}
         for name, (text, row, at) in _PAD.items():
-            pad.addWidget(self._made(by_name[name], text), row, at)
+            made = self._made(by_name[name], text)
+            made.setAccessibleName(by_name[name].title)
+            pad.addWidget(made, row, at)
         column.addLayout(pad)
         self.tenth = QCheckBox("The buttons move by a tenth of a voxel")
         self.tenth.setObjectName("bridgecorr_tenth")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from html import escape
 from pathlib import Path
 
 from qtpy.QtCore import QSignalBlocker, Signal
@@ -26,7 +25,7 @@ from ..workflow.descriptions import FORMAT_WORDS
 from .file_words import landmark_words
 from .jobs import LatestAnswer
 from .landmark_layers import SIDES
-from .panel_parts import muted, wrapped
+from .panel_parts import AMBER, RED, marked, muted, wrapped
 
 _UNITS = (("µm", "um"), ("mm", "mm"), ("nm", "nm"), ("pixels of the image", "px"))
 
@@ -147,20 +146,20 @@ class LandmarkFilePage(QWidget):
         self.unit.setStyleSheet("QComboBox { border: 1px solid #ffb02e; }" if waits else "")
         if marks is not None and answer.file is not None:
             said = "".join(
-                f'<br><span style="color:#ffb02e">▲</span> '
-                f'<span style="color:#ffce80">{escape(landmark_words(w))}</span>'
-                for w in answer.file.warnings
+                f"<br>{marked('▲', AMBER, landmark_words(w))}" for w in answer.file.warnings
             )
             self.summary.setText(f"<b>{count_words(marks)}</b>{said}")
         elif waits:
             self.summary.setText(
-                '<span style="color:#ffce80">The file does not say in which unit its numbers are. '
-                "Choose it, or the landmarks would land somewhere else.</span>"
+                marked(
+                    "▲",
+                    AMBER,
+                    "The file does not say in which unit its numbers are. Choose it, or the "
+                    "landmarks would land somewhere else.",
+                )
             )
         else:
-            self.summary.setText(
-                f'<span style="color:#ff8f8f">{escape(landmark_words(answer.fault))}</span>'
-            )
+            self.summary.setText(marked("✗", RED, landmark_words(answer.fault)))
         self.ready.emit(answer.file is not None)
 
 

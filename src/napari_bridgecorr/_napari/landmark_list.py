@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
@@ -13,7 +12,7 @@ from .exchange_row import ExchangeRow
 from .landmark_edits import remove, set_values
 from .landmark_rows import FILTERS
 from .landmark_table import LandmarkTable
-from .panel_parts import AMBER, button, muted, wrapped
+from .panel_parts import AMBER, button, marked, muted, wrapped
 from .viewer_keys import ViewerKey, register_viewer_key
 
 if TYPE_CHECKING:
@@ -66,6 +65,7 @@ class LandmarkList(QWidget):
         self.search.setClearButtonEnabled(True)
         self.search.setToolTip("Show only landmarks whose id or name contains this")
         self.kind = QComboBox()
+        self.kind.setAccessibleName("Which landmarks are listed")
         self.kind.setObjectName("bridgecorr_landmark_filter")
         self.kind.setToolTip("Which landmarks the table shows")
         for value, text in FILTERS:
@@ -119,7 +119,7 @@ class LandmarkList(QWidget):
         found = () if judgement is None else judgement.mismatches
         # both of two swapped pairs bring the same line
         lines = list(dict.fromkeys(self._line(m.id, m.reason, m.belongs_to) for m in found))
-        told = [f'<span style="color:{AMBER}">⚠ {escape(t)}</span>' for t in lines[:_MOST_TOLD]]
+        told = [marked("⚠", AMBER, t) for t in lines[:_MOST_TOLD]]
         if len(lines) > _MOST_TOLD:
             told.append(f"and {len(lines) - _MOST_TOLD} more: filter “Only flagged ⚠”")
         self.words.setText("<br>".join(told))

@@ -16,8 +16,15 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 from ..fitting import Fit, Judgement
 from ..landmarks import LandmarkSet
 from .landmark_rows import ID, LEFT_OUT, NAME, RESIDUAL, LandmarkRows, rows_of, worst_first
+from .panel_parts import SORT_ARROW
 
 _WIDTHS_PX = {ID: 74, RESIDUAL: 58, LEFT_OUT: 58, LEFT_OUT + 1: 64}
+
+_TIP = (
+    "One row for each landmark, errors in µm, the worst first. A click shows it in both images; a "
+    "double click on its name renames it; Shift and Ctrl select several; the tick says whether the "
+    "fit uses it; a click on a heading sorts"
+)
 
 
 class LandmarkTable(QTableView):
@@ -31,12 +38,15 @@ class LandmarkTable(QTableView):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("bridgecorr_landmarks")
+        self.setAccessibleName("Landmarks")
+        self.setToolTip(_TIP)
         self.rows = LandmarkRows()
         self.setModel(self.rows)
         self.rows.enabled_changed.connect(self.enabled_changed)
         self.rows.name_changed.connect(self.name_changed)
         header = self.horizontalHeader()
         header.setHighlightSections(False)
+        header.setStyleSheet(SORT_ARROW)
         header.setMinimumSectionSize(40)
         for column, width in _WIDTHS_PX.items():
             header.resizeSection(column, width)

@@ -137,6 +137,7 @@ class LandmarksStep(Step):
             label = QLabel(f'<span style="color:{COLOURS[side]}">●</span> {side.capitalize()}')
             label.setToolTip(tip)
             chooser = LayerChooser(tip, f"bridgecorr_{side}_points")
+            chooser.setAccessibleName(f"Landmarks of the {side} image")
             chooser.layer_chosen.connect(partial(self._session.set_point_layer, side))
             self.choosers[side] = chooser
             grid.addWidget(label, row, 0)
@@ -222,7 +223,9 @@ class LandmarksStep(Step):
         if self._session.viewer is not None and self._depth_for:
             self.depths.show_depth()
         if chosen != self._depth_for:
-            self._depth_for = chosen
+            is_first, self._depth_for = not self._depth_for, chosen
+            if not is_first:
+                self._set_modes()  # clicks go to the layers of now
             self._step_by_planes()
             self.depths.suggest()
 
@@ -407,7 +410,7 @@ class LandmarksStep(Step):
             mode = "add" if self.place.isChecked() else "select"
             is_clicked = is_shown and (self.place.isChecked() or self.move_points.isChecked())
             layer.mode = mode if is_clicked else "pan_zoom"
-            if is_clicked and canvas is not None:
+            if is_clicked and canvas is not None and layer in canvas.layers:
                 canvas.layers.selection.active = layer
 
     @property
@@ -426,6 +429,8 @@ class LandmarksStep(Step):
 
     def _step_by_planes(self) -> None:
         """Let the sliders step by the images' planes, not by our layers' micrometres."""
+        viewer = self._session.viewer
+        shown = None if viewer is None else viewer.dims.point
         for side in SIDES:
             points, layer = self._session.point_layer(side), self._session.image_layer(side)
             if layer is None or points is None or not isinstance(tag_of(points), LandmarkTag):
@@ -434,3 +439,5 @@ class LandmarksStep(Step):
                 set_scale(points, image_of_layer(layer).grid.voxel_size_um[0])
             except BridgecorrError:
                 continue  # step 1 says what is wrong with the layer
+        if viewer is not None and viewer.dims.point != shown:
+            viewer.dims.point = shown  # napari's sliders keep their step, not the place

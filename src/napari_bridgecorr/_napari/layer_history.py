@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ from ..landmark_history import (
 from .frames import world_matrix
 from .landmark_layers import DEFAULTS, SIDES, raw_ids, set_table, world_points
 from .landmark_paint import COLOUR_LOOKS, unpainted
+from .other_landmarks import choose_layers
 from .summary import MODEL_NAMES
 
 if TYPE_CHECKING:
@@ -143,6 +145,14 @@ class LayerHistory:
         gesture = (name, self._gesture) if is_turned else None
         self._record(Step(name, gesture=gesture, values=(ValueChange("options", before, after),)))
 
+    def note_layers(self, before: Mapping[Side, Points | None], after: Mapping[Side, Any]) -> None:
+        """Other layers were chosen as landmarks: those of before can be taken again."""
+        keys = [
+            {side: self._key(layer) for side, layer in chosen.items() if layer is not None}
+            for chosen in (before, after)
+        ]
+        self._record(Step("use other landmarks", values=(ValueChange("layers", *keys),)))
+
     # -- inside ----------------------------------------------------------------------------------
 
     def _record(self, step: Step) -> None:
@@ -192,7 +202,11 @@ class LayerHistory:
             for key in dict.fromkeys(c.layer for c in step.changes):
                 self._write(key, [c for c in step.changes if c.layer == key])
             for value in step.values:
-                session.set_options(value.after)
+                if value.key == "options":
+                    session.set_options(value.after)
+                else:
+                    known = {side: self._layer(key) for side, key in value.after.items()}
+                    choose_layers(session, {s: i for s, i in known.items() if i is not None})
         finally:
             self._is_replaying = False
         session.read_now()

@@ -64,6 +64,8 @@ class ModelList(QWidget):
         self._rest.setInterval(_REST_MS)
         self._rest.timeout.connect(self._ask)
         self.tree = QTreeWidget()
+        self.tree.setAccessibleName("Models compared")
+        self.tree.setToolTip("Errors at pairs that were left out (µm); a click on a model fits it")
         self.tree.setObjectName("bridgecorr_models")
         self.tree.setHeaderLabels(["Model", "Mean µm", "Median µm"])
         for column, tip in enumerate(

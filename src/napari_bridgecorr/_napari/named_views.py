@@ -86,6 +86,7 @@ class NamedViews(QWidget):
         self._session, self._host = session, host
         self._positions: dict[str, Position] = {}
         self.names = QComboBox()
+        self.names.setAccessibleName("Named views")
         self.names.setObjectName("bridgecorr_view_names")
         self.names.setEditable(True)
         self.names.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)

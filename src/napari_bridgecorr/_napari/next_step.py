@@ -32,7 +32,7 @@ class NextStep(QWidget):
         super().__init__()
         self._session, self._jobs = session, jobs
         self.hint = muted()
-        self.hint.setStyleSheet("color: #d5dbe0; padding: 0px;")
+        self.hint.setStyleSheet("padding: 0px;")
         self.hint.setObjectName("bridgecorr_next_step")
         self.register = button(
             "Register…",

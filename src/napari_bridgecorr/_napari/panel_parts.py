@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
+from html import escape
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
@@ -22,9 +23,15 @@ from qtpy.QtWidgets import (
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-# of middle lightness: readable on dark and on light themes
-ACCENT, AMBER, GREEN = "#1b9fc6", "#c98512", "#2f9e57"
+# of middle lightness: seen on dark and on light themes. For signs and lines, not for sentences: no
+# colour has the contrast that small letters need (4.5) on both, so these keep the theme's own
+ACCENT, AMBER, GREEN, RED = "#1b9fc6", "#c98512", "#2f9e57", "#e0524a"
 _BAR_STEPS = 1000
+# a heading of two lines has room beside the second, its unit
+SORT_ARROW = (
+    "QHeaderView::down-arrow, QHeaderView::up-arrow { subcontrol-origin: padding;"
+    " subcontrol-position: bottom right; width: 11px; height: 11px; }"
+)
 
 
 class Step(QFrame):
@@ -69,6 +76,11 @@ def wrapped(object_name: str = "") -> QLabel:
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     return label
+
+
+def marked(sign: str, colour: str, text: str) -> str:
+    """Rich text of a line: a sign in colour, then words in the theme's own."""
+    return f'<span style="color:{colour}; font-weight:700">{sign}</span> {escape(text)}'
 
 
 def button(text: str, tip: str, *, name: str = "", checkable: bool = False) -> QPushButton:

@@ -11,10 +11,10 @@ from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from ..fitting.predicted_place import PredictedPlace
 from ..landmarks import Landmark, Side
-from .frames import LandmarkTag, tag_of
 from .image_layers import image_name
 from .landmark_layers import SIDES, position
-from .panel_parts import ACCENT, primary, wrapped
+from .other_landmarks import unused_landmarks, use_landmarks
+from .panel_parts import ACCENT, button, primary, wrapped
 from .summary import micrometres
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class PlacingGuide(QWidget):
         self._session, self._work, self._place = session, work, place
         self._expected: tuple[str, Side, PredictedPlace] | None = None
         self.words: QLabel = wrapped("bridgecorr_guide")
-        self.words.setStyleSheet(f"color: {ACCENT}; padding: 0px;")
+        self.words.setStyleSheet(f"border-left: 3px solid {ACCENT}; padding: 0px 0px 0px 6px;")
         self.start = primary(
             "Start placing pairs",
             "Opens both images side by side and lets clicks place landmarks: the same structure "
@@ -67,6 +67,14 @@ class PlacingGuide(QWidget):
         column.setSpacing(4)
         column.addWidget(self.words)
         column.addWidget(self.start)
+        self.use_others = button(
+            "Use these landmarks",
+            "Take the landmarks that were opened last instead of those in use, which stay in the "
+            "layer list, hidden. Undo takes it back",
+            name="bridgecorr_use_others",
+        )
+        self.use_others.clicked.connect(self._on_use_others)
+        column.addWidget(self.use_others)
         place.toggled.connect(self.refresh)
         for signal in (
             work.changed,
@@ -130,16 +138,21 @@ class PlacingGuide(QWidget):
         return f"{_counted(n)}. Next: click another structure in either image.{further}"
 
     def _unused(self) -> str:
-        """What to do about landmarks of another file, opened beside those that are used."""
-        used = [self._session.point_layer(side) for side in SIDES]
-        for layer in self._session.all_point_layers():
-            tag = tag_of(layer)
-            if isinstance(tag, LandmarkTag) and tag.rater == 1 and layer not in used:
-                return (
-                    f"<br>Not used: <b>{escape(layer.name)}</b>. Open landmark files with Plugins "
-                    "▸ bridgecorr ▸ File to take them instead of these."
-                )
-        return ""
+        """What there is beside the landmarks in use, as of another file that was opened."""
+        names = [f"<b>{escape(i.name)}</b>" for i in unused_landmarks(self._session).values()]
+        self.use_others.setVisible(bool(names))
+        return f"<br>Not used: {' and '.join(names)}." if names else ""
+
+    def _on_use_others(self) -> None:
+        found = unused_landmarks(self._session)
+        if found:
+            use_landmarks(self._session, found)
+            n = len(self._session.landmarks)
+            self._session.told.emit(
+                f"{n} landmark{'' if n == 1 else 's'} in use now. Those of before are hidden; "
+                "Undo takes them again.",
+                False,
+            )
 
     def _half(self) -> Landmark | None:
         """The current landmark, if it waits for its partner."""

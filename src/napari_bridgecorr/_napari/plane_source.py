@@ -94,11 +94,13 @@ class PlaneSource(QWidget):
         self.clear = button("Clear", "", name="bridgecorr_plane_clear")
         self.clear.clicked.connect(self._on_clear)
         self.target = QComboBox()
+        self.target.setAccessibleName("What to find")
         self.target.setObjectName("bridgecorr_plane_target")
         self.target.setToolTip("What to look for")
         for target in TARGETS:
             self.target.addItem(NAMES[target].capitalize(), target)
         self.channel = QComboBox()
+        self.channel.setAccessibleName("Channel to look in")
         self.channel.setObjectName("bridgecorr_plane_channel")
         self.channel.setToolTip("In which channel to look")
         self.find = primary(

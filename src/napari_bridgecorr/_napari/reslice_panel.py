@@ -53,6 +53,7 @@ class ReslicePanel(DockedPanel):
         self.image = LayerChooser(
             "The image to reslice: any image of the viewer", "bridgecorr_reslice_image"
         )
+        self.image.setAccessibleName("Image to reslice")
         self.image.layer_chosen.connect(self._on_chosen)
         self.about = muted()
         self.source = PlaneSource(session, bench, self.layers, lifeline)

@@ -68,6 +68,7 @@ class ResultsStep(Step):
         row = QHBoxLayout()
         row.setSpacing(6)
         self.channel = QComboBox()
+        self.channel.setAccessibleName("Channels to warp")
         self.channel.setObjectName("bridgecorr_channel")
         self.channel.setToolTip("Which channels of the moving image to warp")
         row.addWidget(self.channel, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -19,8 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from ..errors import BridgecorrError
-from ..evaluate import RaterDifference
-from ..workflow.raters import RaterComparison, compare_raters
+from ..workflow.raters import RaterComparison, compare_raters, report_raters
 from .frames import METADATA_KEY, frame_of
 from .jobs import Job
 from .landmark_layers import SIDES
@@ -34,12 +34,13 @@ from .rater_layers import (
     begin_second,
     landmarks_of,
     layers_of,
-    limits_of,
     map_of_differences,
     use,
 )
+from .rater_words import in_words
+from .save_dialog import ask_path
 from .second_view import open_second_view
-from .summary import for_the_window
+from .summary import MODEL_NAMES, for_the_window
 from .views import look_at
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from napari.utils.events import Event
 
     from ..landmarks import LandmarkSet, Side
+    from ..progress import Progress
     from .lifeline import Lifeline
     from .panel_parts import LayerChooser
     from .placing import Placing
@@ -124,8 +126,17 @@ class SecondRater(QWidget):
         self.result = muted()
         self.result.setObjectName("bridgecorr_rater_result")
         column.addWidget(self.result)
+        self.report = button(
+            "Report…",
+            "One web page with pictures: where both click apart, along which axis (µm), and what "
+            "that does to the maps",
+            name="bridgecorr_rater_report",
+        )
+        self.report.clicked.connect(self.save_report)
+        column.addWidget(self.report)
         self.table = QTableWidget(0, len(_COLUMNS))
         self.table.setObjectName("bridgecorr_rater_table")
+        self.table.setAccessibleName("Differences between the raters (µm)")
         self.table.setHorizontalHeaderLabels(_COLUMNS)
         self.table.setToolTip(
             "Second click less first (µm), in the moving image; the farthest apart first. A click "
@@ -189,11 +200,13 @@ class SecondRater(QWidget):
         else:
             text = lacking or (
                 "Another person clicks the same places again without seeing your clicks. What both "
-                "differ by is how well a person can place them. The places in the fixed image are "
-                "shared: clicked anew they would be other places, with nothing to compare."
+                "differ by is how well a person can place them. Your places in the fixed image are "
+                "the probes that both share; only the moving image is clicked anew, so that "
+                "each place has two answers to compare."
             )
         self.words.setText(text)
-        for widget in (self.result, self.table):
+        self.report.setEnabled(not self.jobs.is_busy)
+        for widget in (self.result, self.report, self.table):
             widget.setVisible(self._found is not None and not running)
 
     def _lacking(self) -> str:
@@ -294,6 +307,26 @@ class SecondRater(QWidget):
             first[side].visible = side == "fixed" or self._session.canvases.second is None
         self._draw(found, first)
 
+    def save_report(self) -> None:
+        """Ask where, and write the page in a job."""
+        found, session = self._found, self._session
+        if found is None:
+            return
+        image = session.image("fixed")
+        path = ask_path(self, "Save report", "raters.html", "HTML (*.html)", image)
+        if path is None:
+            return
+        name, model = "" if image is None else image.name, MODEL_NAMES[session.options.model]
+
+        def work(progress: Progress) -> Path:  # noqa: ARG001 - it takes a second
+            report_raters(found, path, image=name, facts={"model": model})
+            return path
+
+        self.jobs.start(Job(work), self._on_saved, "writing the report")
+
+    def _on_saved(self, path: Path) -> None:
+        self._session.told.emit(f"Saved {path}", False)
+
     def _list(self, found: RaterComparison) -> None:
         sites = found.sites
         order = np.argsort(-sites.lengths_um, kind="stable")
@@ -391,36 +424,3 @@ class SecondRater(QWidget):
 
     def _on_failed(self, reason: str) -> None:
         self._session.told.emit(for_the_window(reason), True)
-
-
-def in_words(found: RaterComparison) -> str:
-    """How far the raters are apart, in clicks and in maps."""
-    sites = found.sites
-    overall = sites.overall
-    far = int(sites.lengths_um.argmax())
-    n = len(sites.ids)
-    text = (
-        f"Clicks at {n} place{'' if n == 1 else 's'} differ by RMS {overall.rms_um:.3g} µm "
-        f"({_axes(overall.rms_zyx_um)}); most at {sites.ids[far]}, {sites.lengths_um[far]:.3g} µm."
-    )
-    if sites.n_missing:
-        text += f" {sites.n_missing} of the first rater's places have no second click."
-    if found.maps is not None:
-        maps = found.maps.overall
-        text += (
-            f" The maps fitted to either differ by RMS {maps.rms_um:.3g} µm "
-            f"({_axes(maps.rms_zyx_um)}) over the fixed image's slices. The colours on the fixed "
-            f"image say where: {_limits(found.maps)}."
-        )
-    elif found.fault:
-        text += f" Their maps cannot be compared: {for_the_window(found.fault)}."
-    return text + " Arrows in the moving image lead from the first click to the second."
-
-
-def _limits(maps: RaterDifference) -> str:
-    low, high = limits_of(maps)
-    return f"{low:.3g} µm (dark) to {high:.3g} µm or more (yellow)"
-
-
-def _axes(values: tuple[float, float, float]) -> str:
-    return ", ".join(f"{axis} {v:.3g}" for axis, v in zip("zyx", values, strict=True))

@@ -35,6 +35,7 @@ from .landmark_layers import COLOURS
 from .layer_mirror import LayerMirror
 from .lifeline import Lifeline
 from .panel_parts import button
+from .panel_tabs import dock_of
 from .second_view_channels import ChannelToggles
 from .view_keys import register_keys
 from .view_link import ViewLink
@@ -296,11 +297,3 @@ def close_second_view(session: ViewerSession) -> None:
     if isinstance(window, QMainWindow):
         DockRoom(window, without=dock_of(view)).keep_widths()
     viewer.window.remove_dock_widget(view)
-
-
-def dock_of(widget: QWidget) -> QDockWidget | None:
-    """The dock that a widget is in."""
-    at: QWidget | None = widget
-    while at is not None and not isinstance(at, QDockWidget):
-        at = at.parentWidget()
-    return at

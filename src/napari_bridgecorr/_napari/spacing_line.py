@@ -10,7 +10,7 @@ from ..geometry import Placement
 from ..image import SpatialImage
 from ..workflow.files import doubtful_scale, is_flat, unknown_axes
 from .file_words import number_words
-from .panel_parts import muted
+from .panel_parts import AMBER, marked, muted
 
 _AXES = ("z", "y", "x")
 _UNKNOWN_STYLE = "QLineEdit { border: 1px solid #ffb02e; }"
@@ -45,6 +45,7 @@ class SpacingLine(QWidget):
             edit = QLineEdit()
             edit.setObjectName(f"bridgecorr_spacing_{axis}")
             edit.setAccessibleName(f"Voxel size along {axis} in µm")
+            edit.setToolTip(f"Distance (µm) between the centres of voxels along {axis}")
             validator = QDoubleValidator(0.0, 1e9, 12, edit)
             validator.setNotation(QDoubleValidator.Notation.ScientificNotation)
             validator.setLocale(validator.locale().c())
@@ -115,8 +116,7 @@ class SpacingLine(QWidget):
             self._say("")
 
     def _say(self, text: str) -> None:
-        self._note.setText(text)
-        self._note.setStyleSheet("color: #ffb02e; font-size: 11px; padding: 0px;")
+        self._note.setText(marked("▲", AMBER, text))
         self._note.setVisible(bool(text))
 
     def _on_edited(self) -> None:

@@ -30,7 +30,9 @@ class SuggestionChoices(QWidget):
         for side in SIDES:
             channel = _box(f"bridgecorr_suggest_{side}_channel")
             channel.setToolTip(f"The channel of the {side} image that shows vessels")
+            channel.setAccessibleName(f"Channel of the {side} image")
             vessels = _box(f"bridgecorr_suggest_{side}_vessels")
+            vessels.setAccessibleName(f"Vessels of the {side} image")
             vessels.setToolTip(
                 f"Whether vessels are brighter or darker than the tissue in the {side} image; any: "
                 "the program finds out"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
+from .panel_parts import SORT_ARROW
+
 if TYPE_CHECKING:
     from ..vessels import Suggestion
 
@@ -32,11 +34,14 @@ class SuggestionTable(QTableWidget):
     def __init__(self) -> None:
         super().__init__(0, len(COLUMNS))
         self.setObjectName("bridgecorr_suggestions")
+        self.setAccessibleName("Suggested pairs")
+        self.setToolTip("One row for each suggested pair; a click shows it in both images")
         self.pairs: tuple[Suggestion, ...] = ()
         self.setHorizontalHeaderLabels(COLUMNS)
         for column, tip in enumerate(TIPS):
             self.horizontalHeaderItem(column).setToolTip(tip)
         self.horizontalHeader().setHighlightSections(False)
+        self.horizontalHeader().setStyleSheet(SORT_ARROW)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         self.verticalHeader().setVisible(False)
         self.verticalHeader().setDefaultSectionSize(22)

@@ -133,6 +133,7 @@ class Suggestions(QWidget):
         self.accept_all.clicked.connect(self.accept_above)
         self.level = QDoubleSpinBox()
         self.level.setObjectName("bridgecorr_suggest_level")
+        self.level.setAccessibleName("Least confidence (%)")
         self.level.setRange(50, 100)
         self.level.setDecimals(0)
         self.level.setValue(100 * DEFAULT_CONFIDENCE)

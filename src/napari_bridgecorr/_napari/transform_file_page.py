@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from ..io.transform_files import TransformFile, read_transform
 from .jobs import LatestAnswer
-from .panel_parts import wrapped
+from .panel_parts import AMBER, RED, marked, wrapped
 
 _WORDS = {
     "Affine": "Affine transform",
@@ -64,13 +64,10 @@ class TransformFilePage(QWidget):
         lines.append("It takes places in the fixed image to places in the moving image.")
         if file.pairs is not None:
             lines.append(f"Fitted to {len(file.pairs)} landmark pairs, which load with it.")
-        lines += [
-            f'<span style="color:#ffb02e">▲</span> <span style="color:#ffce80">{escape(w)}</span>'
-            for w in file.warnings
-        ]
+        lines += [marked("▲", AMBER, w) for w in file.warnings]
         self.summary.setText("<br>".join(lines))
         self.ready.emit(True)
 
     def _refuse(self, reason: str) -> None:
-        self.summary.setText(f'<span style="color:#ff8f8f">{escape(reason)}</span>')
+        self.summary.setText(marked("✗", RED, reason))
         self.ready.emit(False)

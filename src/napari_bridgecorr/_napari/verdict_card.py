@@ -11,7 +11,7 @@ from ..errors import FitError
 from ..fitting import choose_check_landmarks
 from ..fitting.check_landmarks import DEFAULT_NUMBER
 from .landmark_edits import set_values
-from .panel_parts import ACCENT, button, muted, wrapped
+from .panel_parts import ACCENT, button, marked, muted, wrapped
 from .verdict_words import verdict
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class VerdictCard(QWidget):
         row.setSpacing(4)
         self.number = QSpinBox()
         self.number.setObjectName("bridgecorr_check_number")
+        self.number.setAccessibleName("How many pairs to set aside")
         self.number.setRange(1, 500)
         self.number.setValue(DEFAULT_NUMBER)
         self.number.setSuffix(" pairs")
@@ -72,7 +73,7 @@ class VerdictCard(QWidget):
         said = verdict(session.landmarks, session.fit, judgement)
         lines = [f'<span style="font-size:13px; font-weight:600">{escape(said.headline)}</span>']
         lines += [f'<span style="font-size:11px">{escape(text)}</span>' for text in said.how]
-        lines += [f'<span style="color:{ACCENT}">→ {escape(text)}</span>' for text in said.advice]
+        lines += [marked("→", ACCENT, text) for text in said.advice]
         self.words.setText("<br>".join(lines))
         checks = [m.id for m in session.landmarks if m.check]
         self.set_aside.setEnabled(not checks and session.fit is not None)

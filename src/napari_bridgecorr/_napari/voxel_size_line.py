@@ -6,6 +6,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
 
 from ..image import MISSING_SCALE, SpatialImage
+from .panel_parts import AMBER, marked
 
 
 class VoxelSizeLine(QWidget):
@@ -20,8 +21,7 @@ class VoxelSizeLine(QWidget):
     def __init__(self, name: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         tip = "The file states no voxel size: type it as z, y, x in µm, as in 50, 40, 40"
-        note = QLabel("Voxel size")
-        note.setStyleSheet("color: #ffb02e;")
+        note = QLabel(marked("▲", AMBER, "Voxel size"))
         self.edit = QLineEdit()
         self.edit.setObjectName(name)
         self.edit.setPlaceholderText("z, y, x in µm")

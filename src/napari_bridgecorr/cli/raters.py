@@ -50,6 +50,12 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--dimensions", type=int, choices=[2, 3], default=3)
     parser.add_argument("--unit", metavar="UNIT", help=UNIT_HELP)
+    parser.add_argument(
+        "--report",
+        metavar="REPORT.html",
+        type=Path,
+        help="write a page with pictures: where, along which axis, and what it does to the maps",
+    )
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     add_placement(parser)
 
@@ -59,7 +65,7 @@ def run(options: Namespace) -> int:
     from ..fitting import FitOptions
     from ..io.landmark_files import LandmarkFileOptions
     from ..workflow.landmarks import read_pairs
-    from ..workflow.raters import compare_raters
+    from ..workflow.raters import compare_raters, report_raters
     from .opening import open_one, placement_of
 
     image = open_one(options.image, placement_of(options))
@@ -79,6 +85,15 @@ def run(options: Namespace) -> int:
         progress=progress,
     )
     progress.close()
+    if options.report is not None:
+        report_raters(
+            found,
+            options.report,
+            names=(options.first.name, options.second.name),
+            image=image.name,
+            facts={"model": f"{options.model}, {options.dimensions}-D"},
+        )
+        warn(f"wrote {options.report}") if options.json else print(f"wrote {options.report}")
     if options.json:
         print(json.dumps(found.to_dict(), indent=1, allow_nan=False))
         return 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..errors import BridgecorrError
@@ -11,6 +13,8 @@ from ..fitting import FitOptions, fit
 from ..geometry import Grid
 from ..landmarks import LandmarkSet
 from ..progress import Progress
+from ..report import write_rater_report
+from ..versions import library_versions
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,3 +79,42 @@ def compare_raters(
     except BridgecorrError as error:
         maps, fault = None, str(error)
     return RaterComparison(sites, maps, fault)
+
+
+def report_raters(
+    found: RaterComparison,
+    out: Path,
+    *,
+    names: tuple[str, str] = ("first rater", "second rater"),
+    image: str = "",
+    facts: Mapping[str, str] | None = None,
+) -> None:
+    """Write the comparison as one HTML page with pictures.
+
+    Parameters
+    ----------
+    found : RaterComparison
+    out : Path
+        The ``.html`` file; it appears whole or not at all.
+    names : (str, str)
+        Of the raters, or of their files.
+    image : str
+        Name of the fixed image.
+    facts : mapping, optional
+        Lines under "how this was made".
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written.
+    """
+    versions = ", ".join(f"{k} {v}" for k, v in library_versions().items())
+    write_rater_report(
+        found.sites,
+        found.maps,
+        out,
+        fault=found.fault,
+        names=names,
+        image=image,
+        facts={**(facts or {}), "versions": versions},
+    )

@@ -78,8 +78,15 @@ def test_the_command_compares_two_files(tmp_path: Path, capsys: pytest.CaptureFi
     said = capsys.readouterr().out
     assert "clicks at 10 places: differ by RMS 13 um (z 3, y 4, x 12)" in said
     assert "2 of the first rater's places have no second click" in said
-    assert main([*asked, "--json"]) == 0
+    page = tmp_path / "raters.html"
+    assert main([*asked, "--json", "--report", str(page)]) == 0
     told = json.loads(capsys.readouterr().out)
+    text = page.read_text(encoding="utf-8")
+    assert "a.csv  ·  b.csv  ·  fixed image: zero" in text
+    assert "13.0 µm (RMS) apart" in text
+    assert "more than chance" in text  # all are shifted alike
+    assert all(f'id="{name}"' in text for name in ("clicks", "agreement", "maps"))
+    assert "2 of the first rater&#x27;s places have no second click" in text
     assert told["clicks"]["n"] == 10
     assert told["maps"]["rms_um"] == pytest.approx(13, abs=1e-3)
     # cut off in the middle of a number, with half of its rows gone
