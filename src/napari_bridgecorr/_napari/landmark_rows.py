@@ -153,6 +153,7 @@ class LandmarkRows(QAbstractTableModel):
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
         """Sort by a column; rows without a number stay below, half pairs last."""
         self._column, self._descending = column, order == Qt.SortOrder.DescendingOrder
+        self.headerDataChanged.emit(Qt.Orientation.Horizontal, 0, len(COLUMNS) - 1)
         self._arrange()
 
     def _arrange(self) -> None:
@@ -214,7 +215,8 @@ class LandmarkRows(QAbstractTableModel):
         if orientation != Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
-            return COLUMNS[section]
+            arrow = "▾" if self._descending else "▴"
+            return f"{COLUMNS[section]} {arrow}" if section == self._column else COLUMNS[section]
         return TIPS[section] if role == Qt.ItemDataRole.ToolTipRole else None
 
     def flags(self, index: QModelIndex) -> Qt.ItemFlag:

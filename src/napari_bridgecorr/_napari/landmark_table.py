@@ -16,10 +16,13 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 from ..fitting import Fit, Judgement
 from ..landmarks import LandmarkSet
 from .landmark_rows import ID, LEFT_OUT, NAME, RESIDUAL, LandmarkRows, rows_of, worst_first
-from .panel_parts import SORT_ARROW
 
 _WIDTHS_PX = {ID: 74, RESIDUAL: 58, LEFT_OUT: 58, LEFT_OUT + 1: 64}
 
+# Qt's own takes its room from the heading; the model marks it in the words
+_NO_ARROW = (
+    "QHeaderView::down-arrow, QHeaderView::up-arrow { image: none; width: 0px; height: 0px; }"
+)
 _TIP = (
     "One row for each landmark, errors in µm, the worst first. A click shows it in both images; a "
     "double click on its name renames it; Shift and Ctrl select several; the tick says whether the "
@@ -46,7 +49,7 @@ class LandmarkTable(QTableView):
         self.rows.name_changed.connect(self.name_changed)
         header = self.horizontalHeader()
         header.setHighlightSections(False)
-        header.setStyleSheet(SORT_ARROW)
+        header.setStyleSheet(_NO_ARROW)
         header.setMinimumSectionSize(40)
         for column, width in _WIDTHS_PX.items():
             header.resizeSection(column, width)

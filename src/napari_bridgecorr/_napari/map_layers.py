@@ -328,8 +328,8 @@ class _Known:
             model, between = self._error_of(asked)
             values["error"], limits["error"] = errors(model, plane, frame), between
             words["error"] = (
-                f"Error: 68 % of places are nearer than {between[0]:.3g} µm (dark) to "
-                f"{between[1]:.3g} µm or more (yellow)."
+                "Error: at each place the map is, with 68 % probability, less off than its colour "
+                f"says, {between[0]:.3g} µm (dark) to {between[1]:.3g} µm or more (yellow)."
             )
             progress.advance()
         return MapPicture(plane, frame, values, limits, words)

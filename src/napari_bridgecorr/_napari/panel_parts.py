@@ -27,11 +27,6 @@ if TYPE_CHECKING:
 # colour has the contrast that small letters need (4.5) on both, so these keep the theme's own
 ACCENT, AMBER, GREEN, RED = "#1b9fc6", "#c98512", "#2f9e57", "#e0524a"
 _BAR_STEPS = 1000
-# a heading of two lines has room beside the second, its unit
-SORT_ARROW = (
-    "QHeaderView::down-arrow, QHeaderView::up-arrow { subcontrol-origin: padding;"
-    " subcontrol-position: bottom right; width: 11px; height: 11px; }"
-)
 
 
 class Step(QFrame):
@@ -222,5 +217,7 @@ class Message(QLabel):
             f"border-left: 3px solid {colour}; padding: 4px 8px;"
             " background: rgba(127, 127, 127, 40);"
         )
-        self.setText(text)
+        first = text.split(" ", 1)[0]
+        # a sentence, but not the name of a file that it begins with
+        self.setText(text[:1].upper() + text[1:] if first.isalpha() else text)
         self.show()

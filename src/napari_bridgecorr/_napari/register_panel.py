@@ -97,6 +97,7 @@ class RegisterPanel(DockedPanel):
 def _tell(message: Message, text: str, is_complaint: bool) -> None:
     if is_complaint:
         message.complain(text)
-        show_error(text)
+        if message.window().isHidden() or message.parentWidget().visibleRegion().isEmpty():
+            show_error(text)  # where the panel is behind another tab
     else:
         message.say(text)

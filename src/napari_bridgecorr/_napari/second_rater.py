@@ -233,6 +233,7 @@ class SecondRater(QWidget):
                 second = begin_second(session)
             else:
                 use(session, second)
+                second["fixed"].visible = True  # hidden while both were compared
         finally:
             self._is_changing = False
         self.refresh()
@@ -305,7 +306,10 @@ class SecondRater(QWidget):
         self.result.setText(in_words(found))
         for side in SIDES:
             first[side].visible = side == "fixed" or self._session.canvases.second is None
+        for layer in (layers_of(self._session, 2) or {}).values():
+            layer.visible = False  # the arrows say where they lie
         self._draw(found, first)
+        self._session.told.emit("Compared. The first rater's clicks are shown again.", False)
 
     def save_report(self) -> None:
         """Ask where, and write the page in a job."""

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
-from .panel_parts import SORT_ARROW
-
 if TYPE_CHECKING:
     from ..vessels import Suggestion
 
@@ -41,7 +39,6 @@ class SuggestionTable(QTableWidget):
         for column, tip in enumerate(TIPS):
             self.horizontalHeaderItem(column).setToolTip(tip)
         self.horizontalHeader().setHighlightSections(False)
-        self.horizontalHeader().setStyleSheet(SORT_ARROW)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         self.verticalHeader().setVisible(False)
         self.verticalHeader().setDefaultSectionSize(22)

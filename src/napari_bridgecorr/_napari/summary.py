@@ -165,10 +165,16 @@ def _chosen_text(fit: Fit) -> str:
     return f"{chosen} (mean error of left-out pairs: {', '.join(scores)})" if scores else chosen
 
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
 def _smoothing_text(fit: Fit) -> str:
     chosen = " (auto)" if fit.options.smoothing == "auto" else ""
     unit = "µm" if fit.options.dimensions == 3 else "µm²"
-    return f"smoothing λ {fit.smoothing_um:.3g} {unit}{chosen}"
+    number, _, power = f"{fit.smoothing_um:.3g}".partition("e")
+    if power:
+        number += f" × 10{str(int(power)).translate(_RAISED)}"
+    return f"smoothing λ {number} {unit}{chosen}"
 
 
 def _how_many_more(n: int, missing: int, options: FitOptions) -> str:
