@@ -31,6 +31,7 @@ MOVES, STEP_PX = 6, 4
 FAST_S, FAST_EVERY_S = 2.0, 0.016
 DRAGGED = 15
 LEAST_S, FRAMES = 0.06, 9
+HELD_S = 0.06  # a finger on the mouse's button
 
 
 class Watchdog:
@@ -129,13 +130,13 @@ def drag_all(viewer: Any, panel: Any, session: Any) -> dict[str, Any]:
     click_button(panel.overlay.show_overlay)
     until(lambda: overlay.shown is not None and not overlay.is_busy)
     panel.landmarks.place.setChecked(False)
-    points = session.point_layer("fixed")
+    points, drawn = session.point_layer("fixed"), Drawn(main_canvas(session.viewer))
     viewer.layers.selection.active = points
     points.mode = "select"
     refresh_ms, work_ms, sharp_ms, n_fast, fast_s = [], [], [], 0, 0.0
     for row in range(min(DRAGGED, len(points.data))):
         place = (points.data * points.scale)[row]
-        look_at(session, "fixed", place)
+        in_its_turn(lambda place=place: look_at(session, "fixed", place))
         wait(0.6)
         until(lambda: not overlay.is_busy and not session.is_fitting)
         native, at = pixel(session, "fixed", place)
@@ -146,7 +147,8 @@ def drag_all(viewer: Any, panel: Any, session: Any) -> dict[str, Any]:
             before, start, work = overlay.shown, time.perf_counter(), time.process_time()
             QTest.mouseMove(native, at + QPoint(STEP_PX * k, 0))
             until(lambda before=before: overlay.shown is not before, every_s=0)
-            QApplication.processEvents()  # drawn
+            drawn.begin()
+            until(lambda: drawn.is_done, every_s=0)
             if k > 1:  # napari takes the first for the beginning
                 refresh_ms.append(1000 * (time.perf_counter() - start))
                 work_ms.append(1000 * (time.process_time() - work))
@@ -166,6 +168,25 @@ def drag_all(viewer: Any, panel: Any, session: Any) -> dict[str, Any]:
     }
 
 
+class Drawn:
+    """Whether a canvas was drawn, and put on the screen with its window."""
+
+    def __init__(self, native: Any) -> None:
+        self._is_drawn, self.is_done = False, True
+        native._vispy_canvas.events.draw.connect(self._on_draw, position="last")
+        native.frameSwapped.connect(self._on_swapped)
+
+    def begin(self) -> None:
+        """From now on."""
+        self._is_drawn = self.is_done = False
+
+    def _on_draw(self, event: Any) -> None:  # noqa: ARG002 - vispy's
+        self._is_drawn = True
+
+    def _on_swapped(self) -> None:
+        self.is_done |= self._is_drawn
+
+
 def move_fast(overlay: Any, native: Any, at: QPoint) -> tuple[int, float]:
     """Move as a hand does, waiting for nothing: number of pictures and seconds."""
     shown, n, start, k = overlay.shown, 0, time.perf_counter(), 0
@@ -183,21 +204,32 @@ def move_fast(overlay: Any, native: Any, at: QPoint) -> tuple[int, float]:
 
 def click_place(session: Any, side: str, place: np.ndarray) -> None:
     """Go to a slice, look for what was clicked, and click."""
-    look_at(session, side, place)
+    in_its_turn(lambda: look_at(session, side, place))
     wait(0.3)
     before = len(session.point_layer(side).data)
     native, at = pixel(session, side, place)
-    QTest.mouseMove(native, at)
+    in_its_turn(lambda: QTest.mouseMove(native, at))
     wait(0.05)
-    QTest.mouseClick(native, LEFT, pos=at)
+    in_its_turn(lambda: QTest.mousePress(native, LEFT, pos=at))
+    wait(HELD_S)
+    in_its_turn(lambda: QTest.mouseRelease(native, LEFT, pos=at))
     until(lambda: len(session.point_layer(side).data) > before, timeout_s=10)
     wait(0.3)
+
+
+def in_its_turn(act: Callable[[], None]) -> None:
+    """Let the event loop bring what a hand does, as it brings a real mouse's events."""
+    done: list[None] = []
+    QTimer.singleShot(0, lambda: done.append(act()))
+    until(lambda: bool(done), every_s=0.001)
 
 
 def look_at(session: Any, side: str, place: np.ndarray) -> None:
     """As by the slider, and by panning where the place is out of view."""
     canvas = session.canvas_of(side)
-    canvas.dims.set_point(canvas.dims.ndim - 3, place[0])
+    axis = canvas.dims.ndim - 3
+    planes = canvas.dims.range[axis]
+    canvas.dims.set_current_step(axis, round((place[0] - planes.start) / planes.step))
     native, at = pixel(session, side, place)
     if not native.rect().adjusted(60, 60, -60, -60).contains(at):
         canvas.scene.camera.center = (0.0, *place[1:])

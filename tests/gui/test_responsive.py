@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
+from qtpy.QtCore import QAbstractEventDispatcher, QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_bridgecorr._napari.background_slices import BackgroundSlices
 from napari_bridgecorr._napari.held_drawing import HeldDrawing
 from napari_bridgecorr._napari.jobs import Job
+from napari_bridgecorr._napari.paint_turns import PaintTurns
 from napari_bridgecorr._napari.thread_switching import QuickSwitching
 from napari_bridgecorr._napari.turns import Turns
 
@@ -174,6 +176,58 @@ def test_turns(qtbot: Any) -> None:
     turns.add("d", lambda: done.append("d"))
     turns.flush()
     assert done[3:] == ["d"]
+
+
+class Counted(QWidget):
+    """Calls when it is drawn."""
+
+    on_paint = None
+
+    def paintEvent(self, event: Any) -> None:  # noqa: ARG002 - Qt's
+        if self.on_paint is not None:
+            self.on_paint()
+
+
+def test_in_one_pass_of_the_event_loop_there_is_one_turn_and_drawing_has_its_own(
+    qtbot: Any,
+) -> None:
+    window = Counted()
+    qtbot.addWidget(window)
+    window.show()
+    qtbot.waitExposed(window)
+    qtbot.wait(50)
+    passes, done = [0], []
+    dispatcher = QAbstractEventDispatcher.instance()
+    dispatcher.awake.connect(lambda: passes.__setitem__(0, passes[0] + 1))
+    window.on_paint = lambda: done.append(("paint", passes[0]))
+    paints, one, other = PaintTurns(window), Turns(), Turns()
+    # after what takes long there is no turn in the same pass
+    QTimer.singleShot(0, lambda: (time.sleep(0.02), done.append(("Qt", passes[0]))))
+    one.add("a", lambda: done.append(("a", passes[0])))
+    other.add("b", lambda: done.append(("b", passes[0])))
+    window.update()
+    one.add("c", lambda: done.append(("c", passes[0])))
+    qtbot.waitUntil(lambda: len(done) == 5)
+    assert sorted(name for name, _ in done) == ["Qt", "a", "b", "c", "paint"]
+    assert len({number for _, number in done}) == 5, done
+
+    done.clear()
+    paints.hold(10_000)
+    window.update()
+    qtbot.wait(30)
+    assert not done
+    paints.release()
+    qtbot.waitUntil(lambda: len(done) == 1)
+    paints.hold(10)
+    window.update()
+    qtbot.waitUntil(lambda: len(done) == 2)
+    paints.hold(10_000)
+    window.update()
+    qtbot.wait(10)
+    paints.end()  # what was due is drawn
+    assert len(done) == 3
+    window.update()
+    qtbot.waitUntil(lambda: len(done) == 4)
 
 
 def test_drawing_is_held_back_until_released_or_late(qtbot: Any) -> None:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 from qtpy.compat import isalive
+from qtpy.QtWidgets import QAbstractItemView, QDockWidget
 
 from ..landmarks import Side
 from .background_slices import BackgroundSlices, bound_kept_chunks
 from .held_drawing import HeldDrawing
 from .keyboard import native_of
+from .paint_turns import PaintTurns
 from .thread_switching import quick_switching
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 # a click is drawn after that in any case, whatever is still to be done
 _MOST_HELD_MS = 150
+# napari's list of layers is drawn anew at most so often, with its icons and thumbnails: all of it
+# for each move of a point or of a slice
+_LIST_EVERY_MS = 300
 _SIDES: tuple[Side, Side] = ("fixed", "moving")
 
 
@@ -48,14 +53,20 @@ class Canvases:
         self._slices: BackgroundSlices | None = None
         self._drawing = {side: HeldDrawing() for side in _SIDES}
         self._native: weakref.ref[QWidget] | None = None
+        self._paints: PaintTurns | None = None
+        self._layer_list = HeldDrawing()
 
     def start(self) -> None:
-        """Let the images of napari's own canvas be read off the GUI thread."""
+        """Let napari's own canvas be quick: images read off the GUI thread, drawn in its turn."""
         viewer = self._viewer()
         if viewer is not None:
             bound_kept_chunks()
             self._slices = BackgroundSlices(viewer)
             quick_switching.begin()
+            native = self._native_of("fixed")
+            if native is not None:
+                self._paints = PaintTurns(native.window())
+            viewer.dims.events.point.connect(self.hold_list)
 
     def stop(self) -> None:
         """Leave napari's own canvas as it was."""
@@ -63,15 +74,41 @@ class Canvases:
             self._slices.end()
             self._slices = None
             quick_switching.end()
+        if self._paints is not None and isalive(self._paints):
+            self._paints.end()
+        self._paints = None
+        viewer = self._viewer()
+        if viewer is not None:
+            viewer.dims.events.point.disconnect(self.hold_list)
+        self._layer_list.release()
 
     def hold_drawing(self) -> None:
         """Draw no canvas until what a click has set off is done: one drawing after the other."""
         for side, drawing in self._drawing.items():
             drawing.hold(self._native_of(side), _MOST_HELD_MS)
+        self.hold_window(_MOST_HELD_MS)
+
+    def hold_list(self, event: object = None) -> None:  # noqa: ARG002 - napari passes it
+        """Draw napari's list of layers a little later."""
+        native = self._native_of("fixed")
+        dock = None if native is None else native.window().findChild(QDockWidget, "layer list")
+        shown = None if dock is None else dock.findChild(QAbstractItemView)
+        self._layer_list.hold(None if shown is None else shown.viewport(), _LIST_EVERY_MS)
+
+    def hold_window(self, most_ms: int) -> None:
+        """Draw nothing of napari's window until :meth:`release_window`."""
+        if self._paints is not None and isalive(self._paints):
+            self._paints.hold(most_ms)
+
+    def release_window(self) -> None:
+        """Draw the window again."""
+        if self._paints is not None and isalive(self._paints):
+            self._paints.release()
 
     def release_drawing(self, side: Side) -> None:
         """Draw one side's canvas again."""
         self._drawing[side].release()
+        self.release_window()
 
     def _native_of(self, side: Side) -> QWidget | None:
         second, viewer = self.second, self._viewer()

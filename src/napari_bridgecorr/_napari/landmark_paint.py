@@ -28,6 +28,7 @@ from .turns import Turns
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+    from napari.utils.events import Event
 
     from .lifeline import Lifeline
     from .viewer_session import ViewerSession
@@ -141,10 +142,12 @@ class LandmarkPaint:
     def _refresh_later(self) -> None:
         self._turns.add("refresh", self.refresh)
 
-    def paint(self, *, is_drawn_anyway: bool = False) -> None:
-        """Paint what each canvas shows; not by itself where napari is about to draw it."""
+    def paint(self, *, is_drawn_anyway: bool = False, dims: object = None) -> None:
+        """Paint what each canvas, or that of some `dims`, shows; not where napari is about to."""
         for side in SIDES:
             canvas = self._session.canvas_of(side)
+            if canvas is not None and dims is not None and canvas.dims is not dims:
+                continue
             layer = self._session.canvases.drawn(self._session.point_layer(side), side)
             if canvas is not None and isinstance(layer, Points) and layer.ndim == 3:
                 unit = self._session.unknown_units()[SIDES.index(side)]
@@ -194,8 +197,8 @@ class LandmarkPaint:
                     emitter.disconnect(self._on_plane)
         self._canvases.clear()
 
-    def _on_plane(self, *_: object) -> None:
-        self.paint(is_drawn_anyway=True)  # the canvas is sliced after this
+    def _on_plane(self, event: Event) -> None:
+        self.paint(is_drawn_anyway=True, dims=event.source)  # the canvas is sliced after this
 
     def _end(self) -> None:
         self._turns.drop()

@@ -20,7 +20,6 @@ from ..io.decoded import kept
 from ..resampling.view import HeldLevel
 from .canvas_view import CanvasView
 from .frames import ImageTag, same_place, tag_of
-from .held_drawing import HeldDrawing
 from .layers import display_range
 from .newest_view import NewestView, ViewQuestion
 from .overlay_layer import (
@@ -48,7 +47,7 @@ _LOOK_EVERY_MS = 25
 _FLICKER_HZ = 1.5
 _MOST_DECODED_BYTES = 256 * 2**20
 # while a landmark is dragged what takes longer is made of fewer pixels; at rest it is sharp
-_DRAG_BUDGET_S = 0.03
+_DRAG_BUDGET_S = 0.02
 _MOST_HELD_MS = 80
 
 
@@ -85,7 +84,6 @@ class LiveOverlay:
         self._kept: dict[str, Any] | None = None
         self._held = HeldLevel()
         self._decoded = ExitStack()
-        self._drawing = HeldDrawing()
         self._pictures = NewestView()
         self._pictures.answered.connect(self._show)
         self._pictures.failed.connect(self._say)
@@ -171,7 +169,7 @@ class LiveOverlay:
             return
         self._is_on = False
         self._pictures.drop()
-        self._drawing.release()
+        self._session.canvases.release_window()
         for timer in (self._watch, self._flicker):
             if isalive(timer):
                 timer.stop()
@@ -256,9 +254,9 @@ class LiveOverlay:
         """Ask for the picture with the landmarks where they are this moment."""
         if self._pictures.is_busy:
             self._is_behind = True  # asked as soon as the one in the making is there
-        elif self._ask_moved(is_sharp=False) and self._canvas is not None:
+        elif self._ask_moved(is_sharp=False):
             # the landmark and its picture are drawn together: once, not one after the other
-            self._drawing.hold(self._canvas.native(), _MOST_HELD_MS)
+            self._session.canvases.hold_window(_MOST_HELD_MS)
 
     def _on_rested(self) -> None:
         self._is_behind = False
@@ -309,7 +307,7 @@ class LiveOverlay:
             return
         self._shown = picture
         self._put()
-        self._drawing.release()
+        self._session.canvases.release_window()
         self.refreshed.emit(picture)
 
     def _on_idle(self) -> None:

@@ -30,6 +30,7 @@ from .live_drag import LiveDrag
 from .live_fit import LiveFit
 from .live_judgement import LiveJudgement
 from .map_choice import LoadedTransform, MapChoice
+from .turns import Turns
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -87,6 +88,7 @@ class ViewerSession:
         self._point_layers: dict[Side, weakref.ref[Points] | None] = dict.fromkeys(SIDES)
         self._options = FitOptions()
         self._landmarks = LandmarkSet()
+        self._turns = Turns()
         self._settle = QTimer()
         self._settle.setSingleShot(True)
         self._settle.setInterval(_SETTLE_MS)
@@ -388,6 +390,7 @@ class ViewerSession:
     def _on_points(self, event: Event) -> None:
         mine = [side for side in SIDES if event.source is self.point_layer(side)]
         if mine:
+            self.canvases.hold_list()
             self.history.hear(event.action)
             self.drag.hear(event.action)
         if event.action != ActionType.CHANGING:  # what is to be read is still to come
@@ -395,7 +398,8 @@ class ViewerSession:
         if mine and event.action == ActionType.ADDED and len(event.data_indices) == 1:
             self.canvases.hold_drawing()
             # napari is in the midst of adding: the id is given, and told, when it has finished
-            QTimer.singleShot(0, weak_call(self.tell_of_added_point, mine[0]))
+            told = weak_call(self.tell_of_added_point, mine[0])
+            self._turns.add(f"added {mine[0]}", told, first=True)
 
     def tell_of_added_point(self, side: Side) -> None:
         """Give the newest point of a side its id and say so."""

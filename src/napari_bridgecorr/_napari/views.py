@@ -86,7 +86,10 @@ def look_at(session: ViewerSession, side: Side, world_um: Point | Any) -> None:
     point[max(0, n - 3) :] = shown[-min(n, 3) :]
     if viewer.dims.ndisplay == 2:
         hidden = [axis for axis in viewer.dims.not_displayed if axis >= n - 3]
-        viewer.dims.set_point(hidden, [point[axis] for axis in hidden])
+        # the planes that the sliders have: they would else go there next, and all be sliced twice
+        ranges = [viewer.dims.range[axis] for axis in hidden]
+        steps = [round((point[a] - r.start) / r.step) for a, r in zip(hidden, ranges, strict=True)]
+        viewer.dims.set_current_step(hidden, steps)
     centre = [point[axis] for axis in viewer.dims.displayed]
     viewer.scene.camera.center = tuple([0.0] * (3 - len(centre)) + centre)
 
