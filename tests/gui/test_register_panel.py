@@ -17,7 +17,7 @@ pytest.importorskip("napari")
 
 from control_faults import faults_of
 from napari.components import ViewerModel
-from napari.layers import Image, Layer, Points, Vectors
+from napari.layers import Image, Labels, Layer, Points, Vectors
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QOpenGLContext, QWheelEvent
 from qtpy.QtTest import QTest
@@ -40,9 +40,11 @@ from napari_bridgecorr.fitting import FitOptions, fit
 from napari_bridgecorr.io.landmark_files import read_landmarks
 from napari_bridgecorr.io.registry import open_image
 from napari_bridgecorr.resampling import resample
+from napari_bridgecorr.transform.codecs import transform_from_dict
 from napari_bridgecorr.workflow.replay import run_session
 
 LEFT = Qt.MouseButton.LeftButton
+UM = ("um", "um", "um")
 
 
 def click(widget: QWidget) -> None:
@@ -257,6 +259,7 @@ def test_what_is_made_of_a_fit(registered: Any, qtbot: Any, monkeypatch: Any) ->
     """One window for what would each need its own."""
     viewer, _ = registered
     warp_adds_what_resample_gives(registered, qtbot)
+    labels_and_points_go_along(registered, qtbot)
     for layer in session_of(viewer).result_layers():
         viewer.layers.remove(layer)
     residual_arrows(registered, qtbot)
@@ -279,6 +282,66 @@ def warp_adds_what_resample_gives(registered: Any, qtbot: Any) -> None:
         assert np.allclose(world_matrix(layer), session.image("fixed").grid.index_to_world)
         assert [str(u) for u in layer.units] == ["micrometer"] * 3
     assert "added" in panel.message.text()
+
+
+def labels_and_points_go_along(registered: Any, qtbot: Any) -> None:
+    """A segmentation on the moving image's voxels and points in it; the fixed image's stay."""
+    viewer, panel = registered
+    session = session_of(viewer)
+    for layer in session.result_layers():
+        viewer.layers.remove(layer)
+    image, fixed, source = session.image("moving"), session.image("fixed"), "two_photon.czi"
+    assert not panel.results.along.isVisibleTo(panel)
+    centre, radius = image.grid.centre_um, 120.0
+    world = image.grid.to_world(np.indices(image.grid.shape).reshape(3, -1).T)
+    ball = np.linalg.norm(world - centre, axis=1) < radius
+    shown = session.image_layer("moving")
+    place = {"scale": shown.scale, "translate": shown.translate, "units": shown.units}
+    values = np.where(ball, 7, 0).reshape(image.grid.shape).astype(np.uint16)
+    cells = viewer.add_labels(values, name="cells", **place)
+    inside = centre + np.array([[0, 0, 0], [60, -90, 40], [-80, 50, 70.0]])
+    spots = viewer.add_points(
+        inside, name="spots", units=UM, size=[4, 5, 6], features={"kind": ["a", "b", "c"]}
+    )
+    mine = viewer.add_points(fixed.grid.centre_um[None], name="of the MRI", units=UM)
+    listed = {a.text(): a.isChecked() for a in panel.results.along.list.actions()}
+    assert listed == {"cells": True, "spots": True}
+    assert panel.results.along.isVisibleTo(panel)
+    assert panel.results.along.text() == "With it: 2 layers"
+    qtbot.waitUntil(panel.results.warp.isEnabled, timeout=20_000)
+    click(panel.results.warp)
+    qtbot.waitUntil(lambda: "spots registered" in viewer.layers, timeout=20_000)
+    assert "With it: cells, spots." in panel.message.text()
+    assert len(session.result_layers()) == 4
+    transform = session.fit.transform
+    copy, labels = viewer.layers["spots registered"], viewer.layers["cells registered"]
+    np.testing.assert_allclose(transform.map(world_points(copy)), inside, atol=1e-3)
+    assert list(copy.features["kind"]) == ["a", "b", "c"]
+    assert isinstance(labels, Labels)
+    assert np.allclose(world_matrix(labels), fixed.grid.index_to_world)
+    voxels = np.argwhere(np.asarray(labels.data) == 7)
+    assert len(voxels) > 20
+    away = transform.map(fixed.grid.to_world(voxels)) - centre
+    assert np.linalg.norm(away, axis=1).max() < radius + 0.6 * max(fixed.grid.voxel_size_um)
+    volume = len(voxels) * abs(np.linalg.det(fixed.grid.index_to_world[:3, :3]))
+    assert volume == pytest.approx(4 / 3 * np.pi * radius**3, rel=0.15)
+    # every result says where it comes from
+    for layer in session.result_layers():
+        tag = layer.metadata.get(METADATA_KEY)
+        record = (layer.metadata if tag is None else tag.image.metadata)["registered"]
+        assert Path(record["source"]["path"]).name == source
+        assert record["transform"]["fit"]["model"] == "tps"
+        again = transform_from_dict(record["transform"]["transform"])
+        np.testing.assert_array_equal(again.map(inside), transform.map(inside))
+    # what is not ticked stays
+    for layer in [*session.result_layers(), cells, mine]:
+        viewer.layers.remove(layer)
+    panel.results.along.list.actions()[0].trigger()
+    assert panel.results.along.text() == "With it: nothing else"
+    qtbot.waitUntil(panel.results.warp.isEnabled, timeout=20_000)
+    click(panel.results.warp)
+    qtbot.waitUntil(lambda: len(session.result_layers()) == 2, timeout=20_000)
+    viewer.layers.remove(spots)
 
 
 def one_channel_can_be_warped(registered: Any, qtbot: Any) -> None:
@@ -726,3 +789,26 @@ def test_a_missing_voxel_size_is_asked_for_and_answered(
     assert not line.isVisible()
     reference = outputs.image_reference(session_of(viewer).image("fixed"), "fixed")
     assert reference.spacing_um == (50, 40, 40)
+    the_unit_of_a_layer_is_asked_for(viewer, panel)
+
+
+def the_unit_of_a_layer_is_asked_for(viewer: Any, panel: Any) -> None:
+    """In the same window: an image that another plugin or a script added without one."""
+    asked, session = panel.images.units, session_of(viewer)
+    assert not any(line.isVisible() for line in asked.values())
+    layer = viewer.add_image(np.ones((4, 8, 8)), name="no unit", scale=(0.02, 0.01, 0.01))
+    panel.images.choosers["moving"].choose(layer)
+    assert asked["moving"].isVisible()
+    assert not asked["fixed"].isVisible()
+    choice = asked["moving"].choice
+    choice.setFocus()
+    QTest.keyClick(choice, Qt.Key.Key_Down)
+    assert [str(u) for u in layer.units] == ["micrometer"] * 3
+    QTest.keyClick(choice, Qt.Key.Key_Down)  # a slip is mended
+    assert [str(u) for u in layer.units] == ["millimeter"] * 3
+    assert session.image("moving").grid.voxel_size_um == pytest.approx((20, 10, 10))
+    assert not session.image("moving").warnings
+    assert "20×10×10 µm" in panel.images._facts["moving"].text()
+    assert choice.currentText() == "1 mm"
+    panel.images.choosers["moving"].choose(viewer.layers[0])
+    assert not asked["moving"].isVisible()

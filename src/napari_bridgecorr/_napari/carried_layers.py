@@ -68,7 +68,7 @@ def carried_points(session: ViewerSession, image: SpatialImage, source: Layer) -
         if layer in chosen or tag_of(layer) is not None or is_drawn_by_panel(layer):
             continue
         if layer.ndim == 3 and len(layer.data):
-            world = apply_affine(frame_of(source), _shown_um(layer))
+            world = world_of(layer, source)
             if image.grid.contains(world).all():
                 found.append(layer)
     return found
@@ -83,17 +83,42 @@ def points_in_frame(layer: Points, before: FloatArray, after: FloatArray) -> Poi
     before, after : (4, 4) float64
         From where the image is shown to the world, in um, in the old view and in the new one.
     """
+    return points_at(
+        layer, apply_affine(np.linalg.inv(after) @ before, _shown_um(layer)), "resliced"
+    )
+
+
+def world_of(layer: Points, source: Layer) -> FloatArray:
+    """(n, 3) world um of points that are shown over an image's layer."""
+    return np.asarray(apply_affine(frame_of(source), _shown_um(layer)), dtype=np.float64)
+
+
+def points_at(
+    layer: Points, shown_um: FloatArray, what: str, kept: NDArray[np.bool_] | None = None
+) -> Points:
+    """A copy of a layer of points, elsewhere.
+
+    Parameters
+    ----------
+    layer : Points
+    shown_um : (n, 3) float64
+        Where they are drawn, in um of the canvas.
+    what : str
+        Behind the layer's name.
+    kept : (m,) bool, optional
+        Which of the layer's points these are; all by default.
+    """
     scale = float(np.abs(layer.scale[-1])) * um_per(str(layer.units[-1]))
-    shown = apply_affine(np.linalg.inv(after) @ before, _shown_um(layer))
-    arguments: dict[str, Any] = {name: getattr(layer, name) for name in _LOOK}
+    rows = slice(None) if kept is None else kept
+    arguments: dict[str, Any] = {name: getattr(layer, name)[rows] for name in _LOOK}
     # colours by a feature stay as they are drawn
     return Points(
-        shown / scale,
-        name=f"{layer.name} resliced",
+        shown_um / scale,
+        name=f"{layer.name} {what}",
         scale=(scale,) * 3,
         units=SPATIAL_UNITS,
         axis_labels=SPATIAL_AXES,
-        features=layer.features.copy(),
+        features=layer.features[rows].reset_index(drop=True),
         opacity=layer.opacity,
         blending=layer.blending,
         visible=layer.visible,

@@ -16,6 +16,7 @@ from .landmark_layers import COLOURS, SIDES
 from .layers import set_voxel_size
 from .panel_parts import LayerChooser, Step, muted
 from .summary import describe_image
+from .unit_line import UnitLine, set_unit
 from .views import are_upright, frame_view, show_images_upright
 from .voxel_size_line import VoxelSizeLine
 
@@ -45,6 +46,7 @@ class ImagesStep(Step):
         self.choosers: dict[Side, LayerChooser] = {}
         self._facts = {side: muted() for side in SIDES}
         self.voxel_sizes: dict[Side, VoxelSizeLine] = {}
+        self.units: dict[Side, UnitLine] = {}
         for row, side in enumerate(SIDES):
             label = QLabel(f'<span style="color:{COLOURS[side]}">●</span> {side.capitalize()}')
             label.setToolTip(_TIPS[side])
@@ -56,17 +58,20 @@ class ImagesStep(Step):
             size.answered.connect(partial(self._on_voxel_size, side))
             size.misunderstood.connect(partial(self._tell, is_error=True))
             self.voxel_sizes[side] = size
-            grid.addWidget(label, 3 * row, 0)
-            grid.addWidget(chooser, 3 * row, 1)
-            grid.addWidget(self._facts[side], 3 * row + 1, 1)
-            grid.addWidget(size, 3 * row + 2, 1)
+            unit = UnitLine(f"bridgecorr_{side}_unit")
+            unit.answered.connect(partial(self._on_unit, side))
+            self.units[side] = unit
+            grid.addWidget(label, 4 * row, 0)
+            grid.addWidget(chooser, 4 * row, 1)
+            for below, widget in enumerate((self._facts[side], size, unit), 1):
+                grid.addWidget(widget, 4 * row + below, 1)
         self.swap = QPushButton("⇅")
         self.swap.setObjectName("bridgecorr_swap")
         self.swap.setAccessibleName("Swap fixed and moving")
         self.swap.setToolTip("Swap fixed and moving, with their landmarks")
         self.swap.setFixedWidth(28)
         self.swap.clicked.connect(self._on_swap)
-        grid.addWidget(self.swap, 0, 2, 4, 1)
+        grid.addWidget(self.swap, 0, 2, 5, 1)
         self.body.addLayout(grid)
         self.first_steps = FirstSteps(session, lifeline)
         self.body.addWidget(self.first_steps)
@@ -104,6 +109,7 @@ class ImagesStep(Step):
             self._facts[side].setText(text)
             self._facts[side].setVisible(bool(text))
             self.voxel_sizes[side].show_image(image)
+            self.units[side].show_layer(chosen)
         has_images = any(self._session.image_layer(side) is not None for side in SIDES)
         try:
             shown_upright = are_upright(self._session)
@@ -126,6 +132,12 @@ class ImagesStep(Step):
         frame_view(self._session, side)
         self._session.images_changed.emit()
         self._tell(f"The {side} image's voxels measure {spacing_um} µm now.", is_error=False)
+
+    def _on_unit(self, side: Side, unit: str) -> None:
+        set_unit(self._session.channel_layers(side), unit)
+        frame_view(self._session, side)
+        self._session.images_changed.emit()
+        self._tell(f"The {side} image counts in {unit.replace('um', 'µm')} now.", is_error=False)
 
     def _tell(self, text: str, is_error: bool) -> None:
         self._session.told.emit(text, is_error)

@@ -15,11 +15,14 @@ from ..landmarks import LandmarkSet
 from .frames import canvas_position, frame_of
 from .landmark_layers import SIDES, landmarks_to_layers, position
 from .layers import LayerData, image_of_layer, image_to_layers, tint_colormap
+from .outputs import REGISTERED
+from .taken_along import points_on_fixed
 from .views import fit_layers, is_shown_upright, show_view
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
+    from .outputs import Warped
     from .viewer_session import ViewerSession
 
 
@@ -144,6 +147,24 @@ def add_warped(session: ViewerSession, image: SpatialImage) -> bool:
         viewer.layers.insert(below, layer)
     show_view(session, "both")
     return True
+
+
+def add_taken_along(session: ViewerSession, warped: Warped) -> list[str]:
+    """Add the points that went along with a warped image; returns what there is to say of them."""
+    viewer, fixed, said = session.viewer, session.image_layer("fixed"), []
+    if viewer is None or fixed is None:
+        return said
+    for (reference, _), world in zip(warped.along.points, warped.points_um, strict=True):
+        layer = reference()
+        if layer is None or len(layer.data) != len(world):
+            continue  # it changed meanwhile
+        copy, n_lost = points_on_fixed(layer, world, fixed)
+        copy.metadata = {**copy.metadata, REGISTERED: warped.record}
+        session.add_result(copy)
+        viewer.add_layer(copy)
+        lost = f" ({n_lost} of its points have no place there)" if n_lost else ""
+        said.append(f"{layer.name}{lost}")
+    return said
 
 
 def image_names(images: Sequence[SpatialImage]) -> str:

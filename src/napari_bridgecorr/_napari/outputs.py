@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import SessionError
 from ..fitting import ErrorModel, Fit, FitOptions, error_model
@@ -16,7 +17,7 @@ from ..image import SpatialImage
 from ..io.transform_files import fit_document, write_document
 from ..landmarks import LandmarkSet
 from ..progress import Progress
-from ..resampling import PullSampler, resample
+from ..resampling import LabelSampler, PullSampler, resample
 from ..session import ImageRef, Output, save_session
 from ..transform import SectionPlacement, Transform
 from ..workflow.files import lacks_scale
@@ -33,6 +34,14 @@ from .image_maps import AlignOptions, ImageMap
 from .layers import MEMORY_FORMAT, UNSAVED_FORMATS
 from .resliced_layers import record_of, source_reference
 from .section_maps import volume_over_section
+from .taken_along import Along, mapped_points
+
+FloatArray = NDArray[np.float64]
+
+REGISTERED = "registered"
+"""Key, in the metadata of a registered image and of registered points, of :func:`warp_record`."""
+
+_NOTHING = Along()
 
 LARGEST_IN_MEMORY_BYTES = 1_500_000_000
 """A larger result is written to a file and opened from there."""
@@ -70,10 +79,63 @@ class Pair:
         return self.made if isinstance(self.made, Fit) else None
 
 
-def warped_bytes(pair: Pair, channel: int | None) -> int:
-    """Memory that the warped image takes."""
+@dataclass(frozen=True, eq=False)
+class Warped:
+    """What came of a warp.
+
+    Parameters
+    ----------
+    images : tuple of SpatialImage
+        The moving image first, then what went along.
+    along : Along
+    points_um : tuple of (n, 3) float64
+        Of each layer of points that went along, in the fixed world.
+    record : dict
+        Where they come from: names, the moving image's file, the transform's JSON.
+    """
+
+    images: tuple[SpatialImage, ...]
+    along: Along
+    points_um: tuple[FloatArray, ...]
+    record: dict[str, Any]
+
+
+def warped_bytes(pair: Pair, channel: int | None, along: Along = _NOTHING) -> int:
+    """Memory that the warped images take."""
     n_channels = len(pair.moving.channels) if channel is None else 1
-    return pair.fixed.grid.n_voxels * n_channels * pair.moving.n_times * 4
+    n_values = n_channels * pair.moving.n_times
+    n_values += sum(len(image.channels) * image.n_times for image in along.images)
+    return pair.fixed.grid.n_voxels * n_values * 4
+
+
+def warp_all(pair: Pair, channel: int | None, along: Along, progress: Progress) -> Warped:
+    """The moving image and what goes along on the fixed grid, each with where it comes from.
+
+    Raises
+    ------
+    Cancelled
+    """
+    record = warp_record(pair)
+    images = [warp_in_memory(pair, channel, progress)]
+    if isinstance(pair.transform, SectionPlacement):
+        along = Along()
+    for image in along.images:
+        images.append(warp_through(pair.fixed, image, pair.transform, None, progress))
+    points = mapped_points(along, pair.transform, progress)
+    found = tuple(replace(i, metadata={**i.metadata, REGISTERED: record}) for i in images)
+    return Warped(found, along, tuple(points), record)
+
+
+def warp_record(pair: Pair) -> dict[str, Any]:
+    """What a registered layer remembers of its making, as plain values."""
+    made, source = pair.made, pair.moving.source
+    document = fit_document(made) if isinstance(made, Fit) else dict(made.document)
+    return {
+        "fixed": pair.fixed.name,
+        "moving": pair.moving.name,
+        "source": {"path": str(source.path), "image": source.image_index},
+        "transform": document,
+    }
 
 
 def warp_in_memory(pair: Pair, channel: int | None, progress: Progress) -> SpatialImage:
@@ -106,9 +168,11 @@ def warp_through(
     channels = None if channel is None else [channel]
     grid = fixed.grid
     lazy = resample(moving, transform, grid, channels=channels)
-    sampler = PullSampler(moving, transform, grid, channels=channels)
+    make = LabelSampler if moving.is_labels else PullSampler
+    sampler = make(moving, transform, grid, channels=channels)
     values = np.empty(lazy.data.shape, sampler.dtype)
-    size = _MEAN_BLOCK if sampler.interpolation == "mean" else _BLOCK
+    is_mean = sampler.interpolation in ("mean", "majority")
+    size = _MEAN_BLOCK if is_mean else _BLOCK
     starts = [range(0, n, step) for n, step in zip(grid.shape, size, strict=True)]
     corners = list(product(range(moving.n_times), *starts))
     progress.begin("warping", len(corners))
@@ -121,6 +185,7 @@ def warp_through(
     return replace(
         lazy,
         levels=(from_array(values, chunks=lazy.data.chunks),),
+        metadata={**lazy.metadata, "is_label": moving.is_labels},
         # the file's contrast was for single voxels, not for their means
         channels=tuple(replace(c, display_range=None) for c in lazy.channels),
         source=replace(

@@ -22,12 +22,13 @@ from .frames import frame_of
 from .image_maps import AlignOptions, ImageMap
 from .jobs import Job, LatestAnswer
 from .landmark_layers import SIDES
-from .loading import add_warped
+from .loading import add_taken_along, add_warped
 from .map_row import MapRow
 from .panel_parts import ProgressLine, Step, button, primary
 from .residual_layer import is_residual_layer, residual_arguments, residual_vectors
 from .save_dialog import ask_path
 from .summary import for_the_window
+from .taken_along import Along, AlongMenu
 
 if TYPE_CHECKING:
     from ..fitting import FitOptions
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
     from .lifeline import Lifeline
     from .viewer_session import ViewerSession
 
-_WARP_TIP = "Bring the moving image onto the fixed image's voxels, as a new layer"
+_WARP_TIP = (
+    "Bring the moving image onto the fixed image's voxels, as new layers, with labels, masks and "
+    "points that lie on it"
+)
 _TABLES = "Parquet (*.parquet);;CSV (*.csv);;Compressed CSV (*.csv.gz)"
 _SAVES = (
     ("table", "Table…", "One row per fixed voxel: every channel, coverage and expected error"),
@@ -80,6 +84,8 @@ class ResultsStep(Step):
         self.warp.clicked.connect(self.start_warp)
         row.addWidget(self.warp, 1)
         self.body.addLayout(row)
+        self.along = AlongMenu(session, lifeline, self)
+        self.body.addWidget(self.along)
         self.show_residuals = QCheckBox("Show residuals as arrows")
         self.show_residuals.setObjectName("bridgecorr_residuals")
         self.show_residuals.setToolTip(
@@ -190,9 +196,10 @@ class ResultsStep(Step):
             return
         chosen = self.channel.currentIndex() - 1
         channel = None if chosen < 0 else chosen
-        need = outputs.warped_bytes(pair, channel)
+        along = self.along.chosen() if channel is None else Along()
+        need = outputs.warped_bytes(pair, channel, along)
         if need <= outputs.LARGEST_IN_MEMORY_BYTES:
-            self._start(partial(outputs.warp_in_memory, pair, channel), self._add_warped)
+            self._start(partial(outputs.warp_all, pair, channel, along), self._add_all)
             return
         path = self._ask_path(
             f"The result takes {need / 1e9:.1f} GB: where to write it",
@@ -201,6 +208,17 @@ class ResultsStep(Step):
         )
         if path is not None:
             self._start(partial(outputs.warp_to_file, pair, channel, path), self._open_warped)
+
+    def _add_all(self, warped: outputs.Warped) -> None:
+        for image in reversed(warped.images):  # the moving image's own on top
+            if not add_warped(self._session, image):
+                return
+        names = [image.name.removesuffix(" registered") for image in warped.images[1:]]
+        names += add_taken_along(self._session, warped)
+        with_it = f" With it: {', '.join(names)}." if names else ""
+        self._session.told.emit(
+            f"{warped.images[0].name}: added on the fixed image's grid.{with_it}", False
+        )
 
     def _open_warped(self, path: Path) -> None:
         try:
