@@ -21,7 +21,7 @@ from napari.layers import Image, Labels, Layer, Points, Vectors
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QOpenGLContext, QWheelEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QFileDialog, QScrollArea, QWidget
+from qtpy.QtWidgets import QApplication, QDockWidget, QFileDialog, QScrollArea, QWidget
 from vispy.gloo import gl
 
 from napari_bridgecorr._napari import outputs
@@ -224,6 +224,10 @@ def test_pairs_from_the_first_click(
     settled(qtbot, viewer)
     assert "1 pair: place at least 4 more for a thin-plate spline" in panel.fit.summary.text()
     assert "1 pair. Next: click another structure" in guide.words.text()
+    click_canvas(qtbot, viewer, (-60.0, 300.0))
+    assert "L02 lies beside the fixed image" in panel.message.text()
+    click(panel.landmarks.history.undo)
+    click(panel.landmarks.view_buttons["fixed"])
     viewer.open(phantom_files.files["landmarks"], plugin="napari-bridgecorr")
     assert "Not used: <b>landmarks (fixed) [1]</b> and <b>landmarks" in guide.words.text()
     (clicked,), others = session.landmarks, viewer.layers[-2:]
@@ -763,6 +767,16 @@ def the_panel_fits_350_pixels_and_names_its_controls(registered: Any, qtbot: Any
     assert dock_of(second).height() > 0.9 * dock_of(panel).height()
     viewer.window.remove_dock_widget(reslice)
     qtbot.waitUntil(lambda: not dock_of(second).isHidden() and is_seen(panel), timeout=5000)
+    # napari's lists can make room for the pictures, and come back with the second view's end
+    room = panel.landmarks.more_room
+    lists = [d for d in window.findChildren(QDockWidget) if d.objectName().startswith("layer ")]
+    before = native_of(viewer).width() + second.width()
+    click(room)
+    assert [d.isHidden() for d in lists] == [True, True]
+    qtbot.waitUntil(lambda: native_of(viewer).width() + second.width() > before + 200, timeout=5000)
+    click(panel.landmarks.two_views)
+    assert [d.isHidden() for d in lists] == [False, False]
+    assert not room.isVisible()
 
 
 def test_a_missing_voxel_size_is_asked_for_and_answered(

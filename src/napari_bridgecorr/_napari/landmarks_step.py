@@ -34,6 +34,7 @@ from .landmark_layers import (
 )
 from .landmark_list import LandmarkList
 from .layers import image_of_layer
+from .more_room import MoreRoomButton
 from .named_views import NamedViews
 from .panel_parts import LayerChooser, Step, button
 from .placing import Placing
@@ -73,6 +74,7 @@ class LandmarksStep(Step):
         self.view: View = "both"
         self._depth_for: tuple[object, ...] = ()
         self._add_choosers()
+        self.more_room = MoreRoomButton(lifeline)
         self._add_view_row()
         self.list = LandmarkList(session, lifeline)
         self.table = self.list.table
@@ -194,7 +196,10 @@ class LandmarksStep(Step):
         self.follow.setChecked(True)
         self.body.addWidget(self.follow)
         self.two_views = TwoViewsButton(self._session)
-        self.body.addWidget(self.two_views)
+        row = QHBoxLayout()
+        row.addWidget(self.two_views, 1)
+        row.addWidget(self.more_room)
+        self.body.addLayout(row)
         self.depths = DepthRow(self._session)
         self.depth = self.depths.spin
         self.body.addWidget(self.depths)
@@ -421,6 +426,7 @@ class LandmarksStep(Step):
         """The second view was opened or closed, or shows other layers."""
         two = self._has_two_views
         self.two_views.show_state()
+        self.more_room.offer(two)
         if two == self.view_buttons["moving"].isEnabled():  # it has just opened or closed
             self.view_buttons["moving"].setEnabled(not two)
             self.set_view("fixed" if two else "both")

@@ -280,6 +280,9 @@ def _show(layer: Points, marks: Marks) -> None:
     layer.selected_data = set()
     if is_another_list or not np.array_equal(marks.rows, layer.data):
         layer.data = marks.rows
+        if not layer.visible:
+            # it would go on knowing points as seen that are gone, and napari fails to draw them
+            layer.set_view_slice()
     for name in _LOOKS:
         current = unpainted(layer, name)
         wanted = [

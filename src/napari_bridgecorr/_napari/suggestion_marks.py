@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 
 NAMES: dict[Side, str] = {"fixed": "suggestions (fixed)", "moving": "suggestions (moving)"}
-# reddish purple: apart from the landmarks' blue and orange for every kind of colour vision
-COLOUR = "#cc79a7"
-_PURPLE = (0.8, 0.475, 0.655)
+# violet: apart from the landmarks' blue and orange and from a grey image for every kind of colour
+# vision (a reddish purple turns grey where green is not seen)
+COLOUR = "#8a3ffc"
+_PURPLE = (0.541, 0.247, 0.988)
 _FAINT = (0.85, 0.85, 0.85, 0.45)
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
 _WHITE = (1.0, 1.0, 1.0, 1.0)

@@ -155,7 +155,7 @@ class Suggestions(QWidget):
         self.shown = QCheckBox("Show in the images (○ branching, ◆ pair)")
         self.shown.setObjectName("bridgecorr_suggest_shown")
         self.shown.setToolTip(
-            "Grey rings are branchings, purple diamonds proposed pairs (fuller: surer). Neither is "
+            "Grey rings are branchings, violet diamonds proposed pairs (fuller: surer). Neither is "
             "a landmark"
         )
         self.shown.setChecked(True)

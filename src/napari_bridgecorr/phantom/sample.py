@@ -116,7 +116,7 @@ def make_phantom(options: PhantomOptions, progress: Progress | None = None) -> P
             counts,
             stack,
             "two-photon",
-            (Channel("vessels", "#FF2A6D"), Channel("tumour", "#2AF5A0")),
+            (Channel("vessels", "#FF2AFF"), Channel("tumour", "#2AF5A0")),
         ),
         mri=_image(magnitude[None], mri, "MRI", (Channel("T2w", "#FFFFFF"),)),
         truth=truth,
