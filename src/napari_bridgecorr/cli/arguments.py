@@ -110,3 +110,27 @@ def triple(text: str) -> tuple[float, float, float]:
     if len(values) != 3 or not all(0 < v < float("inf") for v in values):
         raise argparse.ArgumentTypeError(f"{text!r} is not three positive lengths in um: z,y,x")
     return values[0], values[1], values[2]
+
+
+def add_pairs_of_images(parser: argparse.ArgumentParser, landmarks: str, out: str) -> None:
+    """Two images, the landmarks in them, and the file for what becomes of these.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+    landmarks, out : str
+        Help on either file.
+    """
+    parser.add_argument("--fixed", metavar="FIXED", required=True)
+    parser.add_argument("--moving", metavar="MOVING", required=True)
+    parser.add_argument(
+        "--landmarks", metavar="LANDMARKS", type=Path, required=True, help=landmarks
+    )
+    parser.add_argument("-o", "--out", metavar="OUT.csv", type=Path, required=True, help=out)
+
+
+def add_channels_and_time(parser: argparse.ArgumentParser) -> None:
+    """Which channel of either image is looked at, and when."""
+    parser.add_argument("--fixed-channel", metavar="NAME|N", default="0")
+    parser.add_argument("--channel", "--moving-channel", metavar="NAME|N", default="0")
+    parser.add_argument("--time", type=int, metavar="N", default=0, help="time point (default: 0)")

@@ -11,6 +11,8 @@ from .arguments import (
     LANDMARKS_HELP,
     TRANSFORM_HELP,
     UNIT_HELP,
+    add_channels_and_time,
+    add_pairs_of_images,
     add_placement,
     new_command,
 )
@@ -27,18 +29,10 @@ def add(commands: Commands) -> None:
     parser = new_command(
         commands, "refine-landmarks", "move landmarks to where the images agree", run
     )
-    parser.add_argument("--fixed", metavar="FIXED", required=True)
-    parser.add_argument("--moving", metavar="MOVING", required=True)
-    parser.add_argument(
-        "--landmarks", metavar="LANDMARKS", type=Path, required=True, help=LANDMARKS_HELP
-    )
-    parser.add_argument(
-        "-o",
-        "--out",
-        metavar="OUT.csv",
-        type=Path,
-        required=True,
-        help="all landmarks, those moved that are certain; fixed points stay where they are",
+    add_pairs_of_images(
+        parser,
+        LANDMARKS_HELP,
+        "all landmarks, those moved that are certain; fixed points stay where they are",
     )
     parser.add_argument(
         "--transform",
@@ -65,9 +59,7 @@ def add(commands: Commands) -> None:
         default="correlation",
         help="correlation, of either sign (default), or Mattes mutual information",
     )
-    parser.add_argument("--fixed-channel", metavar="NAME|N", default="0")
-    parser.add_argument("--channel", "--moving-channel", metavar="NAME|N", default="0")
-    parser.add_argument("--time", type=int, metavar="N", default=0, help="time point (default: 0)")
+    add_channels_and_time(parser)
     parser.add_argument(
         "--only", metavar="ID", nargs="+", help="only these landmarks (default: all pairs)"
     )

@@ -5,10 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 from argparse import Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import LANDMARKS_HELP, UNIT_HELP, add_placement, new_command
+from .arguments import (
+    LANDMARKS_HELP,
+    UNIT_HELP,
+    add_channels_and_time,
+    add_pairs_of_images,
+    add_placement,
+    new_command,
+)
 from .console import ConsoleProgress, warn
 
 if TYPE_CHECKING:
@@ -20,22 +26,10 @@ def add(commands: Commands) -> None:
     parser = new_command(
         commands, "suggest", "propose further landmark pairs at vessel bifurcations", run
     )
-    parser.add_argument("--fixed", metavar="FIXED", required=True)
-    parser.add_argument("--moving", metavar="MOVING", required=True)
-    parser.add_argument(
-        "--landmarks",
-        metavar="LANDMARKS",
-        type=Path,
-        required=True,
-        help=f"at least four pairs, far from each other; {LANDMARKS_HELP}",
-    )
-    parser.add_argument(
-        "-o",
-        "--out",
-        metavar="OUT.csv",
-        type=Path,
-        required=True,
-        help="the given landmarks and the proposed ones (column source: suggested)",
+    add_pairs_of_images(
+        parser,
+        f"at least four pairs, far from each other; {LANDMARKS_HELP}",
+        "the given landmarks and the proposed ones (column source: suggested)",
     )
     parser.add_argument(
         "--confidence",
@@ -60,9 +54,7 @@ def add(commands: Commands) -> None:
         help="radius of the thinnest vessels looked at, in um of the finer image (default: the "
         "coarser image's voxel size)",
     )
-    parser.add_argument("--fixed-channel", metavar="NAME|N", default="0")
-    parser.add_argument("--channel", "--moving-channel", metavar="NAME|N", default="0")
-    parser.add_argument("--time", type=int, metavar="N", default=0, help="time point (default: 0)")
+    add_channels_and_time(parser)
     parser.add_argument("--unit", metavar="UNIT", help=UNIT_HELP)
     parser.add_argument("--json", action="store_true", help="print all proposals as JSON")
     add_placement(parser, "fixed-")
