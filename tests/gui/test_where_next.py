@@ -44,3 +44,20 @@ def test_a_click_goes_there_and_says_why(
     assert words.isVisible()
     session.set_enabled("L01", False)
     qtbot.waitUntil(lambda: not words.isVisible(), timeout=5000)
+    # painted: only in there
+    assert not step.where_next.regions.isVisible()
+    image, shown_layer = session.image("moving"), session.image_layer("moving")
+    painted = np.zeros(image.grid.shape, np.uint8)
+    painted[20:30, 70:100, 20:50] = 1
+    viewer.add_labels(painted, name="tumour", scale=shown_layer.scale, units=shown_layer.units)
+    choice = step.where_next.regions.choice
+    assert choice.isVisible()
+    choice.setFocus()
+    QTest.keyClick(choice, Qt.Key.Key_Down)
+    assert choice.currentText() == "tumour (moving)"
+    qtbot.waitUntil(button.isEnabled, timeout=20_000)
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: len(places) == 2, timeout=30_000)
+    at = image.grid.to_index(places[1].moving_um[None])[0]
+    assert np.all((at > np.array([20, 70, 20]) - 0.6) & (at < np.array([30, 100, 50]) - 0.4))
+    assert "over the region tumour (moving) from" in words.text()

@@ -14,6 +14,7 @@ from .landmark_layers import SIDES
 from .landmark_moves import time_shown
 from .panel_jobs import PanelJobs
 from .panel_parts import ProgressLine, button, muted
+from .region_choice import RegionChoice
 
 if TYPE_CHECKING:
     from ..fitting import NextLandmark
@@ -39,15 +40,17 @@ class WhereNext(QWidget):
         self.words.setObjectName("bridgecorr_where_next_words")
         self.words.hide()
         self.progress = ProgressLine()
+        self.regions = RegionChoice(session, lifeline)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
-        for widget in (self.ask, self.words, self.progress):
+        for widget in (self.ask, self.regions, self.words, self.progress):
             column.addWidget(widget)
         self.jobs = PanelJobs(lifeline, self.progress, self)
         self.jobs.failed.connect(self._say)
         self.jobs.changed.connect(self.refresh)
         self.ask.clicked.connect(self._on_asked)
+        self.regions.changed.connect(self._on_changed)
         lifeline.connect(session.landmarks_changed, self._on_changed)
         lifeline.connect(session.images_changed, self._on_changed)
         lifeline.connect(session.fit_changed, self.refresh)
@@ -80,10 +83,17 @@ class WhereNext(QWidget):
             0 if layer is None else time_shown(viewer, layer, image)
             for layer, image in zip(layers, (fixed, moving), strict=True)
         )
+        region, region_side = self.regions.chosen()
         self.jobs.start(
             Job(
                 lambda progress: where_next(
-                    result, fixed, moving, times=(times[0], times[1]), progress=progress
+                    result,
+                    fixed,
+                    moving,
+                    times=(times[0], times[1]),
+                    region=region,
+                    region_side=region_side,
+                    progress=progress,
                 )
             ),
             self._on_found,
@@ -91,7 +101,7 @@ class WhereNext(QWidget):
         )
 
     def _on_found(self, place: NextLandmark) -> None:
-        self._say(in_words(place))
+        self._say(in_words(place, self.regions.words()))
         self.found.emit(place)
 
     def _on_changed(self) -> None:
@@ -104,11 +114,11 @@ class WhereNext(QWidget):
         self.words.setVisible(bool(text))
 
 
-def in_words(place: NextLandmark) -> str:
+def in_words(place: NextLandmark, region: str = "both images") -> str:
     """Why there."""
     return (
         f"Here the map may be {_length(place.here_um)} off. A pair near this place lowers the "
-        f"expected error over both images from {_length(place.now_um)} to "
+        f"expected error over {region} from {_length(place.now_um)} to "
         f"{_length(place.then_um)}: click what you recognise nearest to the middle of the view."
     )
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ..errors import RefineError
 from ..fitting import Fit, NextLandmark, next_landmark
 from ..image import SpatialImage
+from ..landmarks import Side
 from ..progress import Progress, Silent
 from ..refine.structure import Structure, structure_of
 from ..transform import Transform
@@ -26,6 +27,8 @@ def where_next(
     fixed_channel: str | int | None = None,
     moving_channel: str | int | None = None,
     times: tuple[int, int] = (0, 0),
+    region: SpatialImage | None = None,
+    region_side: Side = "fixed",
     progress: Progress | None = None,
 ) -> NextLandmark:
     """The place, where both images show tissue, that lowers the predicted error most.
@@ -40,6 +43,11 @@ def where_next(
         By default the whole of a colour picture, else the first channel.
     times : (int, int)
         Time points of both.
+    region : SpatialImage, optional
+        Labels: only where they are not 0, in both images, tissue or not. The error that counts is
+        the one in there.
+    region_side : {"fixed", "moving"}
+        The image that they lie on.
     progress : Progress, optional
 
     Returns
@@ -51,7 +59,10 @@ def where_next(
     FitError
         If the images do not overlap, or the landmarks are too few.
     """
-    region = shared_tissue(
+    if region is not None:
+        within = points_within(region, region_side, fixed, moving, result.transform)
+        return next_landmark(result, within)
+    tissue = shared_tissue(
         fixed,
         moving,
         result.transform,
@@ -60,7 +71,38 @@ def where_next(
         times=times,
         progress=progress,
     )
-    return next_landmark(result, region)
+    return next_landmark(result, tissue)
+
+
+def points_within(
+    region: SpatialImage,
+    side: Side,
+    fixed: SpatialImage,
+    moving: SpatialImage,
+    transform: Transform,
+) -> FloatArray:
+    """Points (n, 3) in fixed world um that fill, evenly, where labels of an image are not 0.
+
+    Those that lie in both images; of the coarsest level that is fine enough.
+    """
+    level = max(
+        (k for k, g in enumerate(region.grids) if k == 0 or g.n_voxels >= _FEWEST * _LONGEST**2),
+        default=0,
+    )
+    grid = region.grids[level]
+    where = np.argwhere(np.asarray(region.levels[level][0, 0].compute()) != 0)
+    rng = np.random.default_rng(0)
+    where = where[rng.permutation(len(where))[: 20 * _LONGEST**2]]
+    points = grid.to_world(where + rng.uniform(-0.5, 0.5, where.shape))
+    if side == "moving":
+        moved = points
+        points = transform.inverse().map(moved)
+        known = np.isfinite(points).all(axis=1)
+        points, moved = points[known], moved[known]
+    else:
+        moved = transform.map(points)
+    kept = fixed.grid.contains(points) & moving.grid.contains(moved)
+    return np.asarray(points[kept], dtype=np.float64)
 
 
 def shared_tissue(

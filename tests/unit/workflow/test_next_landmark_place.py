@@ -13,7 +13,7 @@ from napari_bridgecorr.errors import FitError
 from napari_bridgecorr.fitting import FitOptions, fit
 from napari_bridgecorr.geometry import Grid
 from napari_bridgecorr.image import Channel, Source, SpatialImage
-from napari_bridgecorr.landmarks import LandmarkSet
+from napari_bridgecorr.landmarks import LandmarkSet, Side
 from napari_bridgecorr.transform import Affine
 from napari_bridgecorr.workflow.next_landmark import shared_tissue, where_next
 
@@ -78,3 +78,32 @@ def test_the_next_place_is_far_from_the_pairs_that_are_there() -> None:
     )
     with pytest.raises(FitError, match="the images do not overlap there"):
         where_next(result, fixed, far)
+
+
+@pytest.mark.parametrize("side", ["fixed", "moving"])
+def test_the_next_place_lies_in_the_region_that_was_drawn(side: Side) -> None:
+    rng = np.random.default_rng(2)
+    at = CENTRE + rng.uniform(-60, 60, (9, 3)) - [40, 0, 0]
+    pairs = LandmarkSet.from_pairs(at, at + SHIFT + 4 * np.sin(at / 40)).pairs()
+    result = fit(pairs, FitOptions("gp"))
+    fixed, moving = ball(FIXED, CENTRE), ball(MOVING, CENTRE + SHIFT)
+    images = {"fixed": fixed, "moving": moving}
+    anywhere = where_next(result, fixed, moving)
+    # a box that the best place of all is not in, one voxel of it beyond the other image
+    shift = SHIFT if side == "moving" else np.zeros(3)
+    low, high = np.array([150.0, 100, 100]) + shift, np.array([190.0, 160, 150]) + shift
+    grid = images[side].grid
+    world = grid.to_world(np.indices(grid.shape).reshape(3, -1).T)
+    inside = np.all((world >= low) & (world <= high), axis=1)
+    assert inside.sum() > 20
+    drawn = image_of(inside.reshape(grid.shape).astype(np.uint8), grid)
+    found = where_next(result, fixed, moving, region=drawn, region_side=side)
+    place = {"fixed": found.fixed_um, "moving": found.moving_um}[side]
+    half = np.array(grid.voxel_size_um) / 2
+    assert np.all((place >= low - half - 1e-6) & (place <= high + half + 1e-6))
+    other = {"fixed": anywhere.fixed_um, "moving": anywhere.moving_um}[side]
+    assert not np.all((other >= low - half) & (other <= high + half))
+    assert found.then_um < found.now_um
+    nothing = image_of(np.zeros(grid.shape, np.uint8), grid)
+    with pytest.raises(FitError, match="region of interest is empty"):
+        where_next(result, fixed, moving, region=nothing, region_side=side)
