@@ -9,6 +9,7 @@ from qtpy.QtCore import QEvent, QSize, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QWidget
 
+from .freed_memory import give_back_soon
 from .gl_context import own_context_of_viewer
 from .lifeline import Lifeline
 from .panel_tabs import stack_if_low
@@ -53,7 +54,7 @@ class DockedPanel(QWidget):
             if self.parent() is not None:
                 self._was_docked = True
             elif self._was_docked:
-                self._lifeline.end()
+                _end(self._lifeline)
         return super().event(event)
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -65,4 +66,6 @@ class DockedPanel(QWidget):
 
 
 def _end(lifeline: Lifeline, *_: object) -> None:
-    lifeline.end()
+    if not lifeline.is_over:
+        lifeline.end()
+        give_back_soon()

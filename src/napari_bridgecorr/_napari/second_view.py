@@ -28,6 +28,7 @@ from qtpy.QtWidgets import (
 from ..errors import BridgecorrError
 from .background_slices import BackgroundSlices
 from .dock_room import DockRoom
+from .freed_memory import give_back_soon
 from .gl_context import own_context
 from .image_layers import image_name
 from .image_title import ImageTitle
@@ -238,6 +239,7 @@ def _let_go(parts: _Parts, *_: object) -> None:
     if viewer is not None:
         viewer.events.theme.disconnect(on_theme)
     lifeline.end()
+    give_back_soon()
 
 
 class _Canvas(QtViewer):
