@@ -17,10 +17,12 @@ pytest.importorskip("napari")
 
 from killed_window import camera, probes, second_shown, shown, slice_of
 from napari.layers import Points
+from qtpy.QtCore import QEvent, QObject
 from test_live_overlay import check
 from test_register_panel import click, settled
 
 from napari_bridgecorr._napari import autosave_files
+from napari_bridgecorr._napari.autosave import autosave_of
 from napari_bridgecorr._napari.frames import frame_of, is_drawn_by_panel, shown_matrix
 from napari_bridgecorr._napari.landmark_layers import SIDES
 from napari_bridgecorr._napari.plane_bench import bench_of
@@ -73,6 +75,8 @@ def test_a_killed_window_is_continued(
     assert "(resliced)" in before["images"][1]
     (path,) = kept_sessions.glob("[!.]*.json")
 
+    stays = StaysOpen()
+    viewer.window._qt_window.installEventFilter(stays)
     panel = open_panel(viewer)
     row = panel.continuing
     qtbot.waitUntil(row.isVisible, timeout=5000)
@@ -98,6 +102,8 @@ def test_a_killed_window_is_continued(
     np.testing.assert_allclose(transform.map(probes(session)), before["fit"], atol=1e-9)
     again = run_session(path).fits["registration"].transform
     np.testing.assert_allclose(again.map(probes(session)), before["fit"], atol=1e-9)
+    check_closing_keeps_the_last_change(session, viewer.window._qt_window.close)
+    assert stays.n_asked == 1
 
 
 def test_sessions_are_kept_apart_and_the_newest_is_offered(
@@ -131,6 +137,36 @@ def test_sessions_are_kept_apart_and_the_newest_is_offered(
     assert [layer for layer in viewer.layers if not isinstance(layer, Points)] == images
     assert [len(session.point_layer(side).data) for side in SIDES] == [n - 1, n]
     check_views_and_plane(viewer, open_panel, qtbot)
+    check_closing_keeps_the_last_change(session, viewer.close)
+
+
+class StaysOpen(QObject):
+    """Declines that a window is closed, as napari's question does: the test ends it its own way."""
+
+    n_asked = 0
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: ARG002 - Qt's
+        if event.type() != QEvent.Type.Close:
+            return False
+        self.n_asked += 1
+        event.ignore()
+        return True
+
+
+def check_closing_keeps_the_last_change(session: Any, close: Any) -> None:
+    """What was moved and added just before is on the disk when the window is closed, not later."""
+    path, layer = autosave_of(session).path, session.point_layer("fixed")
+    moved = layer.data.copy()
+    moved[0] += (0.5, 1.5, -2.5)
+    layer.data = moved
+    layer.add(moved[0] + 3.0)
+    wanted = layer.data.copy()
+    close()  # and no turn of the event loop
+    window = json.loads(path.read_text())["window"]
+    rows = window["layers"][window["points"]["fixed"]]
+    np.testing.assert_array_equal(rows["data"], wanted)
+    assert all(rows["features"]["id"]["values"])
+    assert not list(path.parent.glob(".*"))  # nothing half written
 
 
 def check_views_and_plane(viewer: Any, open_panel: Any, qtbot: Any) -> None:

@@ -23,8 +23,9 @@ from ..session import (
     fingerprint,
 )
 from . import autosave_files
+from .before_the_end import BeforeTheEnd
 from .jobs import LatestAnswer
-from .landmark_layers import SIDES, points_to_landmarks
+from .landmark_layers import SIDES, assign_ids, points_to_landmarks
 from .outputs import image_reference
 from .plane_bench import bench_of
 from .resliced_layers import outputs_of, resliced_records
@@ -73,6 +74,7 @@ class Autosave:
         self._path: Path | None = None
         self._has_begun = False
         self._has_complained = False
+        self._ending: BeforeTheEnd | None = None
         self._answers = LatestAnswer()
         self._answers.answered.connect(self._on_written)
         self._answers.failed.connect(self._on_failed)
@@ -100,6 +102,8 @@ class Autosave:
         self._n_users += 1
         if self._n_users == 1:
             self._look.start()
+            if self._ending is None:
+                self._ending = BeforeTheEnd(session.viewer, self._before_removal, self.finish)
         if panel is not None:
             self._panel = panel
         lifeline.at_end(partial(self._leave, panel))
@@ -132,31 +136,54 @@ class Autosave:
 
     def write_now(self) -> None:
         """Hand what has changed to the thread that writes."""
+        write = self._next_writing()
+        if write is not None:
+            self._answers.ask(write)
+
+    def finish(self) -> None:
+        """Have all of it on the disk when this returns: nothing may come after."""
+        self._name_new_points()
+        write = self._next_writing()
+        if isalive(self._answers):  # when the interpreter ends Qt's objects go first
+            self._answers.finish(write)
+
+    def _before_removal(self) -> None:
+        self._name_new_points()
+        self.write_now()
+
+    def _name_new_points(self) -> None:
+        """The session reads changes a moment after they were made."""
+        session = self._session()
+        if session is not None and self._n_users:
+            assign_ids(session.point_layer("fixed"), session.point_layer("moving"))
+
+    def _next_writing(self) -> Callable[[], Path] | None:
+        """What writes the window as it is now; None if nothing has changed."""
         session = self._session()
         if session is None or session.viewer is None or not self._n_users:
-            return
+            return None
+        # as the layers are now: the session has not read a change of this moment yet
+        points = [session.point_layer(side) for side in SIDES]
+        landmarks = points_to_landmarks(*points, session.unknown_units())
         bench = bench_of(session)
-        has_work = bool(len(session.landmarks)) or not bench.is_empty
+        has_work = bool(len(landmarks)) or not bench.is_empty
         self._has_begun = self._has_begun or has_work
         layers = [f(side) for side in SIDES for f in (session.image_layer, session.point_layer)]
         layers.append(bench.layer)
         # a window that is closed takes its layers out first: what it had stays kept
         if not self._has_begun or all(layer is None for layer in layers):
-            return
-        # as the layers are now: the session has not read a change of this moment yet
-        points = [session.point_layer(side) for side in SIDES]
-        landmarks = points_to_landmarks(*points, session.unknown_units())
+            return None
         options = session.options
         window = self.document()
         if (window, landmarks) == self._written:
-            return
+            return None
         self._written = window, landmarks
         if self._path is None:
             try:
                 self._path = autosave_files.new_file()
             except OSError as error:
                 self._on_failed(str(error))
-                return
+                return None
         try:
             images = [session.image(side) for side in SIDES]
         except BridgecorrError:
@@ -168,7 +195,7 @@ class Autosave:
             autosave_files.write(path, record, window)
             return path
 
-        self._answers.ask(write)
+        return write
 
     def _on_changed(self) -> None:
         if not self._due.isActive():
@@ -176,6 +203,7 @@ class Autosave:
 
     def _on_written(self, path: Path) -> None:  # noqa: ARG002 - the signal's
         self._has_complained = False
+        self._end_after_the_last()
 
     def _on_failed(self, reason: str) -> None:
         session = self._session()
@@ -185,6 +213,7 @@ class Autosave:
             session.told.emit(
                 f"The session cannot be kept by itself ({reason}): save it yourself, step 5.", True
             )
+        self._end_after_the_last()
 
     def _leave(self, panel: Callable[[], dict[str, Any]] | None) -> None:
         # when the interpreter ends Qt's objects go first, one after the other
@@ -201,6 +230,14 @@ class Autosave:
         if self._path is not None:
             autosave_files.let_go(self._path)
         self._path, self._written, self._has_begun, self.panel_state = None, None, False, {}
+        if not (isalive(self._answers) and self._answers.is_busy):
+            self._end_after_the_last()
+
+    def _end_after_the_last(self) -> None:
+        """Nobody uses this any longer, and what it had is written."""
+        if not self._n_users and self._ending is not None:
+            self._ending.end()
+            self._ending = None
 
 
 class Recorder:

@@ -169,6 +169,21 @@ class LatestAnswer(QObject):
         else:
             self._waiting, self._is_outdated = question, True
 
+    def finish(self, question: Callable[[], Any] | None = None) -> None:
+        """Work out here and now what is still to be, or `question` in its place.
+
+        The answer is not passed on, a failure is: for a moment after which nothing may come.
+        """
+        if self._job is not None:
+            self._job.wait()
+        waiting, self._waiting = question or self._waiting, None
+        if waiting is None:
+            return
+        try:
+            waiting()
+        except (BridgecorrError, OSError) as error:
+            self.failed.emit(one_line(error))
+
     def drop(self) -> None:
         """Forget every question; nothing more is answered."""
         self._waiting, self._is_outdated = None, True
