@@ -256,6 +256,57 @@ def keys_change_the_current_landmark(at_work: Any) -> None:
     assert [m.id for m in session.landmarks] == ["L02"]
     hand.click(100.0, 100.0)  # nothing of what was selected is copied to the next point
     assert all(fixed.features["enabled"])
+    nothing_is_placed_beside_the_image(at_work)
+
+
+def nothing_is_placed_beside_the_image(at_work: Any) -> None:
+    """By a click or Space, in 2-D or 3-D; on the border it is, and may be nudged away."""
+    viewer, panel, hand = at_work
+    layer = session_of(viewer).point_layer("fixed")
+    panel.landmarks.view_buttons["fixed"].click()
+    hand.settle()
+    n, edge, words = len(layer.data), 119.0, panel.landmarks.list.words
+    assert hand.canvas.rect().contains(hand.at(edge + 6, 60.0))
+    panel.message.say("")
+    hand.click(edge + 6, 60.0)
+    assert panel.message.text() == "The click was beside the fixed image: nothing was placed."
+    panel.message.say("")
+    hand.press(KEY.Key_Space)
+    assert "beside the fixed image" in panel.message.text()
+    start, centre = hand.move(edge + 6, 60.0), viewer.scene.camera.center
+    QTest.mousePress(hand.canvas, Qt.MouseButton.LeftButton, pos=start)
+    for up in (-20, -60):  # which still drags the picture
+        QTest.mouseMove(hand.canvas, start + QPoint(0, up))
+        hand.qtbot.wait(20)
+    QTest.mouseRelease(hand.canvas, Qt.MouseButton.LeftButton, pos=start + QPoint(0, -60))
+    hand.settle()
+    assert viewer.scene.camera.center[1] > centre[1]
+    viewer.layers.selection.active.mode = "select"  # in napari's own buttons
+    viewer.layers.selection.active.mode = "add"
+    deeper = viewer.add_points([[70.0, 60.0, 60.0]], units=UM)  # the slider goes on below the image
+    viewer.layers.selection.active = layer
+    set_depth(viewer, 60.0)
+    hand.click(60.0, 60.0)
+    assert "does not reach the plane shown" in panel.message.text()
+    viewer.layers.remove(deeper)
+    viewer.layers.selection.active = layer
+    set_depth(viewer, 16.0)
+    viewer.dims.ndisplay = 3
+    hand.settle()
+    panel.message.say("")
+    hand.click(edge + 20, 60.0)
+    assert "beside the fixed image" in panel.message.text()
+    viewer.dims.ndisplay = 2
+    hand.settle()
+    assert len(layer.data) == n
+    assert not words.isVisibleTo(panel)
+    hand.click(edge + 0.3, 60.0)
+    assert len(layer.data) == n + 1  # once: napari's own way of adding is back as it was
+    assert not words.isVisibleTo(panel)
+    hand.press(KEY.Key_Down)
+    assert words.text() == f"Beside the fixed image: {raw_ids(layer)[-1]}."
+    hand.press(KEY.Key_Delete)
+    assert len(layer.data) == n
 
 
 def keys_are_changed_in_the_preferences_and_given_back(at_work: Any) -> None:
@@ -283,3 +334,4 @@ def keys_are_changed_in_the_preferences_and_given_back(at_work: Any) -> None:
     hand.qtbot.wait(50)
     assert not fixed.keymap
     assert not viewer.keymap
+    assert not any("beside" in str(c).lower() for c in fixed.mouse_drag_callbacks)

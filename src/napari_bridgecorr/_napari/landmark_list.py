@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
+from .beside_image import words_beside
 from .colour_row import ColourRow
 from .exchange_row import ExchangeRow
 from .landmark_edits import remove, set_values
@@ -122,6 +123,7 @@ class LandmarkList(QWidget):
         told = [marked("⚠", AMBER, t) for t in lines[:_MOST_TOLD]]
         if len(lines) > _MOST_TOLD:
             told.append(f"and {len(lines) - _MOST_TOLD} more: filter “Only flagged ⚠”")
+        told += filter(None, [escape(words_beside(session))])
         self.words.setText("<br>".join(told))
         self.words.setVisible(bool(told))
         self._on_selected()

@@ -18,6 +18,7 @@ from ..fitting import ErrorModel, Fit
 from ..fitting.predicted_error import error_of_fit
 from ..fitting.predicted_place import guide_fit, predicted_partner
 from ..landmarks import Landmark, Point, Side
+from .beside_image import BesideGuard
 from .frames import frame_of, world_matrix
 from .ghost import Ghost, expectation
 from .jobs import LatestAnswer
@@ -51,6 +52,7 @@ class Placing:
         self.turns = Turns()
         self.ghost = Ghost(session, self.turns)
         self.snapping = Snapping(session, lifeline)
+        self.guard = BesideGuard(session, lifeline)
         self.keyboard = Keyboard(session, self._expected_on)
         self._answers = LatestAnswer()
         self._answers.answered.connect(self._on_error_known)
@@ -125,7 +127,8 @@ class Placing:
         if viewer is None or side is None or layer is None:
             self._tell("Show the fixed or the moving image alone to place a point in it.")
             return
-        layer.add(layer.world_to_data(viewer.cursor.position))
+        if not self.guard.refuses(side, viewer.cursor.position):
+            layer.add(layer.world_to_data(viewer.cursor.position))
 
     def confirm(self) -> None:
         """Put the missing partner where it is expected."""
@@ -136,6 +139,8 @@ class Placing:
                 "Nothing to confirm: click a structure in one image first. From three pairs on "
                 "its partner is expected in the other."
             )
+            return
+        if self.guard.refuses_expected(self._waiting, side, place.place_um):
             return
         data = np.linalg.inv(world_matrix(layer, self._unit(side)))
         expect_click(layer, self._waiting)

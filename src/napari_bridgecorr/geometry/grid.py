@@ -164,6 +164,20 @@ class Grid:
         inside: NDArray[np.bool_] = np.all((index >= -0.5) & (index <= upper), axis=1)
         return inside
 
+    def beyond(self, points_um: ArrayLike, margin_voxels: float = 0.0) -> NDArray[np.bool_]:
+        """(n, 3) along which axes (n, 3) world positions lie beyond the voxels' extent.
+
+        Parameters
+        ----------
+        points_um : (n, 3) array-like
+        margin_voxels : float
+            How far beyond the outermost voxels' faces still counts as within.
+        """
+        index = self.to_index(points_um)
+        upper = np.asarray(self.shape) - 0.5 + margin_voxels
+        outside: NDArray[np.bool_] = (index < -0.5 - margin_voxels) | (index > upper)
+        return outside
+
     def block(self, start: Sequence[int], stop: Sequence[int]) -> Grid:
         """Grid of the voxels ``start <= index < stop``, at their place in the world."""
         shift = np.eye(4)

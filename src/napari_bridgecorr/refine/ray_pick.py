@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import map_coordinates
 
+from ..geometry import Grid
 from ..geometry.grid import apply_affine
 from ..landmarks import Point
 from .patch import View
@@ -71,6 +72,22 @@ def brightest_on_line(view: View, point_um: ArrayLike, direction: ArrayLike) -> 
     middle = index[[first, last]].mean(axis=0)
     z, y, x = (float(v) for v in apply_affine(grid.index_to_world, middle[None])[0])
     return z, y, x
+
+
+def line_meets(grid: Grid, point_um: ArrayLike, direction: ArrayLike) -> bool:
+    """Whether a straight line goes through a grid's voxels.
+
+    Parameters
+    ----------
+    grid : Grid
+    point_um : (3,) float
+        World (z, y, x) of any point of the line.
+    direction : (3,) float
+        Of the line, in the world.
+    """
+    start = grid.to_index(np.asarray(point_um, dtype=np.float64)[None])[0]
+    along = grid.world_to_index[:3, :3] @ np.asarray(direction, dtype=np.float64)
+    return _inside(start, along, np.asarray(grid.shape)) is not None
 
 
 def _inside(
