@@ -18,6 +18,7 @@ from qtpy.QtTest import QTest
 from scipy.ndimage import gaussian_filter
 from test_register_panel import canvas_of, click, settled
 
+from napari_bridgecorr._napari.landmark_layers import SIDES
 from napari_bridgecorr._napari.viewer_session import session_of
 from napari_bridgecorr.fitting import FitOptions
 
@@ -39,23 +40,34 @@ def holes() -> Any:
 
 
 NOTHING = "Nothing of the moving image lies here"
-PYRAMID = smooth(6, 80, 80)
-# what is added, and what the overlay says: "" where it shows a picture
-KINDS: dict[str, tuple[Any, dict[str, Any], str]] = {
+# what is added, as which image, and what the overlay says: "" where it shows a picture
+KINDS: dict[str, tuple[Any, dict[str, Any], str, str]] = {
     "channels and times": (
         smooth(2, 3, 6, 40, 40),
         {"channel_axis": 0, "scale": (1, 20, 10, 10), "units": ("s", *UM)},
+        "moving",
         "",
     ),
-    "levels in mm": (
-        [PYRAMID, PYRAMID[:, ::2, ::2]],
-        {"scale": (0.02, 0.005, 0.005), "units": ("mm",) * 3},
+    "levels of zeros in mm, rotated": (
+        [np.zeros((6, 80, 80), np.uint16), np.zeros((6, 40, 40), np.uint16)],
+        {"scale": (0.02, 0.005, 0.005), "units": ("mm",) * 3, "affine": TURN},
+        "fixed",
         "",
     ),
-    "rotated, of zeros": (np.zeros((6, 40, 40), np.uint16), {"affine": TURN, **STACK}, ""),
-    "NaN, and no unit": (holes(), {"scale": (20, 10, 10)}, ""),
-    "nothing but NaN": (np.full((6, 40, 40), np.nan), STACK, NOTHING),
-    "flat": (smooth(40, 40), {"scale": (10, 10), "units": UM[:2]}, NOTHING),
+    "NaN, and no unit": (holes(), {"scale": (20, 10, 10)}, "fixed", ""),
+    "nothing but NaN": (np.full((6, 40, 40), np.nan), STACK, "moving", NOTHING),
+    "flat labels": (
+        np.arange(40 * 40).reshape(40, 40) // 200,
+        {"scale": (10, 10), "units": UM[:2]},
+        "fixed",
+        "",
+    ),
+    "colours": (
+        (255 * smooth(6, 40, 40, 3)).astype(np.uint8),
+        {"rgb": True, **STACK},
+        "moving",
+        "",
+    ),
 }
 
 
@@ -89,10 +101,11 @@ def test_every_kind_of_layer_is_used_and_deleted(
     session.told.connect(lambda text, bad: complaints.append(text) if bad else None)
     caplog.set_level(logging.WARNING)
     capfd.readouterr()
-    for name, (data, arguments, words) in KINDS.items():
-        made = viewer.add_image(data, name=name, **arguments)
+    for name, (data, arguments, side, words) in KINDS.items():
+        add = viewer.add_labels if "labels" in name else viewer.add_image
+        made = add(data, name=name, **arguments)
         layers = made if isinstance(made, list) else [made]
-        use_and_delete(viewer, panel, reslice, (base, layers), words, qtbot)
+        use_and_delete(viewer, panel, reslice, (base, layers, side), words, qtbot)
         assert not complaints, name
     # what napari says of layers without a unit beside others is not ours
     told = [r.getMessage() for r in caplog.records if "Inconsistent units" not in r.getMessage()]
@@ -110,24 +123,27 @@ def use_and_delete(
     viewer: Any, panel: Any, reslice: Any, images: Any, words: str, qtbot: Any
 ) -> None:
     """Two pairs by clicks, a fit, the overlay, both panels; then the image goes."""
-    session, (base, layers) = session_of(viewer), images
-    panel.images.choosers["fixed"].choose(base)
-    panel.images.choosers["moving"].choose(layers[0])
+    session, (base, layers, side) = session_of(viewer), images
+    panel.images.choosers["moving" if side == "fixed" else "fixed"].choose(base)
+    panel.images.choosers[side].choose(layers[0])
     click(panel.landmarks.new_layers)
     qtbot.wait(50)
     canvas = canvas_of(viewer)
-    for off in (QPoint(0, 0), QPoint(60, 30)):
-        for _ in range(2):  # the view goes to the other image after a click
+    for number, off in enumerate((QPoint(0, 0), QPoint(40, 20)), 1):
+        for one in SIDES:  # the view goes to the other image after a click
             at = canvas.rect().center() + off
+            qtbot.waitUntil(lambda one=one: panel.landmarks.view == one, timeout=5000)
             QTest.mouseMove(canvas, at)
             qtbot.wait(15)
             QTest.mouseClick(canvas, LEFT, pos=at)
-            qtbot.wait(60)
+            points = session.point_layer(one)
+            qtbot.waitUntil(lambda p=points, n=number: len(p.data) == n, timeout=5000)
+            qtbot.wait(30)
     settled(qtbot, viewer)
     assert len(session.landmarks.pairs()) == 2, session.landmarks
-    # where it was clicked: 30 pixels down and 60 to the right, in one plane
-    first, second = session.landmarks.pairs().fixed_um
-    depth, down, right = second - first
+    # where it was clicked: 20 pixels down and 40 to the right, in one plane of the image
+    grid, points = session.image("fixed").grid, session.landmarks.pairs().fixed_um
+    depth, down, right = np.diff(grid.to_index(points), axis=0)[0]
     assert depth == pytest.approx(0, abs=1e-6)
     assert down > 0
     assert right / down == pytest.approx(2, rel=0.1)
@@ -139,13 +155,13 @@ def use_and_delete(
     assert (words or "1 pixel = ") in panel.overlay.note.text()
     reslice.image.choose(layers[0])
     reslice.image.layer_chosen.emit(layers[0])
-    is_flat = session.image("moving").grid.shape[0] == 1
+    is_flat = session.image(side).grid.shape[0] == 1
     assert ("is flat" in reslice.source.hint.text()) == is_flat
     # a name is a label, a place in the list means nothing
     layers[0].name = "renamed"
     viewer.layers.move(viewer.layers.index(layers[0]), 0)
-    assert session.image_layer("moving") in layers
-    assert panel.images.choosers["moving"].currentText() == "renamed"
+    assert session.image_layer(side) in layers
+    assert panel.images.choosers[side].currentText() == "renamed"
     has_two_views = layers[0].ndim == 4
     if has_two_views:
         click(panel.landmarks.two_views)
@@ -161,7 +177,7 @@ def use_and_delete(
         viewer.layers.remove(layer)
     if has_two_views:
         click(panel.landmarks.two_views)
-    assert panel.images.choosers["moving"].currentText() == "choose…"
+    assert panel.images.choosers[side].currentText() == "choose…"
     assert "Choose a fixed and a moving image" in panel.overlay.note.text()
     assert "Choose the image" in reslice.about.text()
     assert not panel.results.warp.isEnabled()
