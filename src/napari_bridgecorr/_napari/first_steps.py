@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from ..errors import BridgecorrError
 from .landmark_layers import SIDES
 from .panel_parts import button, muted
+from .sample_opening import SampleOpening
 
 if TYPE_CHECKING:
     from .lifeline import Lifeline
     from .viewer_session import ViewerSession
-
-PLUGIN, SAMPLE = "napari-bridgecorr", "phantom"
 
 
 class FirstSteps(QWidget):
@@ -30,12 +28,14 @@ class FirstSteps(QWidget):
             "A two-photon stack, the MRI of the same tissue, and 16 landmark pairs to try it on",
             name="bridgecorr_open_sample",
         )
+        self.opening = SampleOpening(session, lifeline, self._on_opened)
         self.sample.clicked.connect(self.open_sample)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         column.addWidget(self.words)
         column.addWidget(self.sample)
+        column.addWidget(self.opening)
         lifeline.connect(session.layers_changed, self.refresh)
         lifeline.connect(session.images_changed, self.refresh)
         self.refresh()
@@ -58,16 +58,9 @@ class FirstSteps(QWidget):
         self.setVisible(not is_chosen)
 
     def open_sample(self) -> None:
-        """Open the sample as File > Open Sample does."""
-        open_sample(self._session)
+        """Open what File > Open Sample does, in a job."""
+        self.sample.setEnabled(False)
+        self.opening.start()
 
-
-def open_sample(session: ViewerSession) -> None:
-    """Open the sample data in a session's viewer, and say what failed."""
-    viewer = session.viewer
-    if viewer is None:
-        return
-    try:
-        viewer.open_sample(PLUGIN, SAMPLE)
-    except (BridgecorrError, OSError, KeyError) as error:
-        session.told.emit(str(error), True)
+    def _on_opened(self, is_there: bool) -> None:  # noqa: ARG002 - it may be asked for again
+        self.sample.setEnabled(True)

@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import ReadError
 from ..io.landmark_files import read_landmarks
 from ..io.registry import open_image
+from ..progress import Progress, Silent
 from .frames import upright_frame
 from .landmark_layers import landmarks_to_layers
 from .layers import LayerData, image_to_layers
@@ -18,22 +19,30 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 PLACES = (_PACKAGE / "sample_data", _PACKAGE.parents[1] / "sample_data")
 
 
-def open_phantom() -> list[LayerData]:
+def open_phantom(progress: Progress | None = None) -> list[LayerData]:
     """MRI, two-photon channels and the landmarks that a person would have clicked.
 
-    Each image is shown along its own axes: the MRI lies obliquely in its scanner.
+    Each image is shown along its own axes: the MRI lies obliquely in its scanner. Changes no
+    window: a job's thread may call it.
 
     Raises
     ------
     ReadError
         If the sample's files are missing from the installation.
     """
+    told = progress or Silent()
+    told.begin("opening the sample data", 3)
     folder = sample_folder()
-    mri, stack = open_image(folder / "mri.nii.gz"), open_image(folder / "two_photon.czi")
+    mri = open_image(folder / "mri.nii.gz")
+    mri_layers = image_to_layers(mri, upright=True)
+    told.advance()
+    stack = open_image(folder / "two_photon.czi")
+    stack_layers = image_to_layers(stack, upright=True)
+    told.advance()
     size = 1.1 * max(mri.grid.voxel_size_um)
-    return [
-        *image_to_layers(mri, upright=True),
-        *image_to_layers(stack, upright=True),
+    layers = [
+        *mri_layers,
+        *stack_layers,
         *landmarks_to_layers(
             read_landmarks(folder / "landmarks.csv"),
             (upright_frame(mri.grid), np.asarray(upright_frame(stack.grid))),
@@ -41,6 +50,8 @@ def open_phantom() -> list[LayerData]:
             (mri.grid.voxel_size_um[0], stack.grid.voxel_size_um[0]),
         ),
     ]
+    told.advance()
+    return layers
 
 
 def sample_folder() -> Path:

@@ -8,13 +8,13 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from .autosave_files import folder
-from .first_steps import open_sample
 from .panel_parts import ACCENT, button, primary, wrapped
+from .sample_opening import SampleOpening
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from .viewer_session import ViewerSession
 
 _HALO_PX = 3
-# until a button that says that it is at work has been drawn
-_SEEN_MS = 40
 
 
 @dataclass(frozen=True)
@@ -115,10 +113,7 @@ class Tour(QFrame):
         self._longest = wrapped()  # never shown: it measures
         self._longest.setParent(self)
         self._longest.hide()
-        self._opening = QTimer(self)
-        self._opening.setSingleShot(True)
-        self._opening.setInterval(_SEEN_MS)
-        self._opening.timeout.connect(self._begin)
+        self.opening = SampleOpening(session, lifeline, self._on_opened)
         self.go = primary("", "", name="bridgecorr_tour_go")
         self.back = button("Back", "The card before", name="bridgecorr_tour_back")
         self.skip = button(
@@ -137,6 +132,7 @@ class Tour(QFrame):
         column.setSpacing(6)
         column.addWidget(self.words)
         column.addLayout(row)
+        column.addWidget(self.opening)
         self.go.clicked.connect(self.forward)
         self.back.clicked.connect(self._on_back)
         self.skip.clicked.connect(self.end)
@@ -157,14 +153,18 @@ class Tour(QFrame):
             return
         self.go.setText("Opening the sample data…")
         self.go.setEnabled(False)
-        self._opening.start()
+        self.opening.start()
 
     def _begin(self) -> None:
-        self.go.setEnabled(True)
-        if not self._session.image_layers():
-            open_sample(self._session)
         self._at = 0
         self._show()
+
+    def _on_opened(self, is_there: bool) -> None:
+        self.go.setEnabled(True)
+        if is_there:
+            self._begin()
+        else:
+            self._show()
 
     def forward(self) -> None:
         """The next card; after the last it is over."""
@@ -179,6 +179,7 @@ class Tour(QFrame):
     def end(self) -> None:
         """Put the strip away and remember that it was seen."""
         remember()
+        self.opening.jobs.cancel()
         self._at = -1
         self._let_go()
         self.hide()
