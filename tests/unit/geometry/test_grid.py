@@ -73,6 +73,9 @@ def test_contains_is_the_box_of_the_corners(grid: Grid, seed: int) -> None:
     outside[np.arange(20), axis] = ends
     assert grid.contains(grid.to_world(inside)).all()
     assert not grid.contains(grid.to_world(outside)).any()
+    beyond = grid.beyond(grid.to_world(outside))
+    np.testing.assert_array_equal(beyond, np.eye(3, dtype=bool)[axis])
+    assert not grid.beyond(grid.to_world(outside), 0.02).any()
 
 
 def test_nothing_contains_nan() -> None:

@@ -10,7 +10,7 @@ from dask.array import from_array
 from napari_bridgecorr.geometry import Grid
 from napari_bridgecorr.image import Channel, Source, SpatialImage
 from napari_bridgecorr.refine import View
-from napari_bridgecorr.refine.ray_pick import brightest_on_line
+from napari_bridgecorr.refine.ray_pick import brightest_on_line, line_meets
 
 VOXEL = np.array([3.0, 1.0, 1.5])
 
@@ -44,3 +44,5 @@ def test_a_line_that_says_nothing() -> None:
     view = view_of(np.random.default_rng(0).random((4, 5, 6)))
     assert brightest_on_line(view, [12.0, 22.0, 330.0], [1.0, 0, 0]) is None
     assert brightest_on_line(view, [12.0, 22.0, 33.0], [0.0, 0, 0]) is None
+    assert not line_meets(view.image.grid, [12.0, 22.0, 330.0], [1.0, 0, 0])
+    assert line_meets(view.image.grid, [500.0, 22.0, 33.0], [-1.0, 0, 0])
