@@ -18,12 +18,14 @@ pytest.importorskip("napari")
 from killed_window import camera, probes, second_shown, shown, slice_of
 from napari.layers import Points
 from qtpy.QtCore import QEvent, QObject
+from qtpy.QtWidgets import QAbstractButton, QWidget
 from test_live_overlay import check
 from test_register_panel import click, settled
 
 from napari_bridgecorr._napari import autosave_files
 from napari_bridgecorr._napari.autosave import autosave_of
 from napari_bridgecorr._napari.frames import frame_of, is_drawn_by_panel, shown_matrix
+from napari_bridgecorr._napari.kept_layout import docked_panels, open_folds
 from napari_bridgecorr._napari.landmark_layers import SIDES
 from napari_bridgecorr._napari.plane_bench import bench_of
 from napari_bridgecorr._napari.residual_layer import is_residual_layer
@@ -189,6 +191,9 @@ def check_views_and_plane(viewer: Any, open_panel: Any, qtbot: Any) -> None:
     box.channel.setCurrentIndex(1)
     box.map_layers.boxes["grid"].click()
     panel.results.show_residuals.click()
+    folds = {"bridgecorr_keys", "bridgecorr_verdict_fold", "bridgecorr_open_find"}
+    for name in folds:
+        panel.findChild(QAbstractButton, name).click()
     viewer.scene.camera.zoom *= 1.3
 
     def drawn() -> bool:
@@ -208,6 +213,7 @@ def check_views_and_plane(viewer: Any, open_panel: Any, qtbot: Any) -> None:
     viewer.window.remove_dock_widget(panel)
     assert not any(is_residual_layer(i) or is_drawn_by_panel(i) for i in viewer.layers)
     path = reslice.continuing.autosave.path
+    assert docked_panels(session) == ["Reslice"]
     plane = Plane.from_normal(session.image("moving").grid.centre_um, (1, 0.1, 0))
     reslice.bench.change(PlaneDraft(way="found", found=plane, shift_um=3.0), "search")
     qtbot.waitUntil(lambda: bool(autosave_files.read(path)[1].window["plane"]), timeout=20_000)
@@ -224,7 +230,10 @@ def check_views_and_plane(viewer: Any, open_panel: Any, qtbot: Any) -> None:
     assert "a plane" in panel.continuing.words.text()
     click(panel.continuing.go_on)
     qtbot.waitUntil(lambda: session.fit is not None and drawn(), timeout=60_000)
-    _, reslice = viewer.window.add_plugin_dock_widget("napari-bridgecorr", "Reslice")
+    assert set(open_folds(panel)) == folds
+    assert panel.landmarks.keys.isVisibleTo(panel)
+    # it was open, and is again
+    reslice = viewer.window._qt_window.findChild(QWidget, "bridgecorr_reslice")
     qtbot.wait(300)
     qtbot.waitUntil(drawn, timeout=60_000)
     assert bench_of(session).plane == plane.shifted(3.0)

@@ -18,7 +18,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog, QWidget
 
-from napari_bridgecorr._napari import image_maps
+from napari_bridgecorr._napari import autosave_files, image_maps
 from napari_bridgecorr._napari.viewer_session import session_of
 from napari_bridgecorr.io.landmark_files import write_landmarks
 from napari_bridgecorr.io.registry import open_image
@@ -271,6 +271,37 @@ def test_a_refinement_and_a_second_viewer_beside_it(
     assert session.current_fit() is not None
     _click(row.buttons["refined"])
     assert session.image_map().transform is found.transform
+    _the_map_is_kept(one, open_panel, first, pictures, qtbot)
+
+
+def _the_map_is_kept(
+    viewer: Any, open_panel: Any, panel: Any, pictures: Pictures, qtbot: Any
+) -> None:
+    """The window closed and opened again has the map, its error and which one is used."""
+    session, path = session_of(viewer), panel.continuing.autosave.path
+    before = session.image_map()
+
+    def kept() -> list[Any]:
+        return autosave_files.read(path)[1].window["maps"]
+
+    qtbot.waitUntil(lambda: [m["is_chosen"] for m in kept()] == [True], timeout=10_000)
+    assert "document" not in kept()[0]  # but in a file beside it, written once
+    assert len(list(path.parent.glob(f"{path.stem}.*.map"))) == 1
+    viewer.layers.clear()
+    viewer.window.remove_dock_widget(panel)
+    qtbot.waitUntil(lambda: path in [k.path for k in autosave_files.kept()], timeout=10_000)
+    again = open_panel(viewer).continuing
+    qtbot.waitUntil(again.isVisible, timeout=10_000)
+    assert "10 landmarks and a map by the images" in again.words.text()
+    _click(again.go_on)
+    qtbot.waitUntil(lambda: session.image_map() not in (None, before), timeout=20_000)
+    after = session.image_map()
+    np.testing.assert_allclose(
+        after.transform.map(pictures.fixed_um), before.transform.map(pictures.fixed_um), atol=1e-9
+    )
+    errors = [m.error(session.landmarks).predict(pictures.fixed_um) for m in (before, after)]
+    np.testing.assert_allclose(*errors)
+    assert (after.kind, after.verdict, after.repeat) == ("refined", before.verdict, before.repeat)
 
 
 def test_a_section_is_placed_on_the_chosen_slice(

@@ -25,6 +25,8 @@ from ..session import (
 from . import autosave_files
 from .before_the_end import BeforeTheEnd
 from .jobs import LatestAnswer
+from .kept_layout import docked_panels
+from .kept_maps import MapFiles, maps_document
 from .landmark_layers import SIDES, assign_ids, points_to_landmarks
 from .outputs import image_reference
 from .plane_bench import bench_of
@@ -69,6 +71,8 @@ class Autosave:
         self._panel: Callable[[], dict[str, Any]] | None = None
         self.panel_state: dict[str, Any] = {}
         """What the Register panel showed last, or is to show when it is opened."""
+        self._docks: list[str] = []
+        self._maps = MapFiles()
         self._recorder = Recorder()
         self._written: tuple[dict[str, Any], LandmarkSet] | None = None
         self._path: Path | None = None
@@ -111,6 +115,7 @@ class Autosave:
             session.landmarks_changed,
             session.images_changed,
             session.options_changed,
+            session.maps.changed,
             bench_of(session).changed,
         ):
             lifeline.connect(signal, self._on_changed)
@@ -132,7 +137,14 @@ class Autosave:
             return {}
         if self._panel is not None:
             self.panel_state = self._panel()
-        return {**window_document(session), "panel": self.panel_state}
+        # the last panel that is closed is there again next time
+        self._docks = docked_panels(session) or self._docks
+        return {
+            **window_document(session),
+            "panel": self.panel_state,
+            "docks": self._docks,
+            "maps": maps_document(session),
+        }
 
     def write_now(self) -> None:
         """Hand what has changed to the thread that writes."""
@@ -166,7 +178,8 @@ class Autosave:
         points = [session.point_layer(side) for side in SIDES]
         landmarks = points_to_landmarks(*points, session.unknown_units())
         bench = bench_of(session)
-        has_work = bool(len(landmarks)) or not bench.is_empty
+        has_map = session.maps.chosen is not None
+        has_work = bool(len(landmarks)) or not bench.is_empty or has_map
         self._has_begun = self._has_begun or has_work
         layers = [f(side) for side in SIDES for f in (session.image_layer, session.point_layer)]
         layers.append(bench.layer)
@@ -189,10 +202,11 @@ class Autosave:
         except BridgecorrError:
             images = [None, None]  # step 1 says what is wrong with the layer
         path, recorder, resliced = self._path, self._recorder, resliced_records(session)
+        maps = self._maps
 
         def write() -> Path:
             record = recorder.session(images, landmarks, options, path.stem, resliced)
-            autosave_files.write(path, record, window)
+            autosave_files.write(path, record, maps.put_beside(window, path))
             return path
 
         return write
@@ -216,8 +230,10 @@ class Autosave:
         self._end_after_the_last()
 
     def _leave(self, panel: Callable[[], dict[str, Any]] | None) -> None:
-        # when the interpreter ends Qt's objects go first, one after the other
-        if isalive(self._answers):
+        # when the interpreter ends Qt's objects go first, one after the other; of a window that is
+        # closed its parts, when all is written
+        is_gone = self._ending is not None and self._ending.is_window_gone
+        if isalive(self._answers) and not is_gone:
             self.write_now()
         if panel is not None and panel is self._panel:
             self._panel = None  # it holds the session

@@ -108,7 +108,7 @@ def read(path: Path) -> tuple[Session, Kept]:
 def kept() -> list[Kept]:
     """All that is kept and that no living window writes, the newest first."""
     found = [k for k in _all() if k.path not in _in_use and not _is_alive(k.window)]
-    return [k for k in found if k.n_landmarks or k.window.get("plane")]
+    return [k for k in found if any(k.window.get(n) for n in ("n_landmarks", "plane", "maps"))]
 
 
 def _all() -> list[Kept]:
@@ -142,4 +142,6 @@ def _prune() -> None:
         seen[old.pair] = seen.get(old.pair, 0) + 1
         is_too_many = seen[old.pair] > _KEPT_OF_A_PAIR or number >= _KEPT
         if is_too_many and old.path not in _in_use and not _is_alive(old.window):
+            for beside in old.path.parent.glob(f"{old.path.stem}.*.map"):
+                beside.unlink(missing_ok=True)
             old.path.unlink(missing_ok=True)

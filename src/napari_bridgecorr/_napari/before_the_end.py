@@ -43,6 +43,7 @@ class BeforeTheEnd(QObject):
             viewer.layers.events.removing.connect(self._on_removing)
         native = None if viewer is None else native_of(viewer)
         window = None if native is None else native.window()
+        self._was_closed = False
         # held by nobody who outlives it
         self._window = None if window is None else weakref.ref(window)
         if window is not None:
@@ -55,6 +56,13 @@ class BeforeTheEnd(QObject):
         self._has_looked = QTimer(self)
         self._has_looked.setSingleShot(True)
         self._has_looked.setInterval(0)
+
+    @property
+    def is_window_gone(self) -> bool:
+        """Whether the window was closed, and did not stay open all the same."""
+        window = None if self._window is None else self._window()
+        is_shown = window is not None and isalive(window) and window.isVisible()
+        return self._was_closed and not is_shown
 
     def end(self) -> None:
         """There is nothing to be done any longer."""
@@ -75,6 +83,7 @@ class BeforeTheEnd(QObject):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: ARG002 - Qt's
         """Notice that the window is to be closed; it may yet be kept open."""
         if event.type() == QEvent.Type.Close:
+            self._was_closed = True
             self._finish()
         return False
 

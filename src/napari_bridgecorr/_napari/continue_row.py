@@ -14,6 +14,8 @@ from ..errors import ReadError
 from . import autosave_files
 from .autosave import autosave_of
 from .jobs import Job
+from .kept_layout import dock_panels
+from .kept_maps import KeptMap, read_maps, show_maps
 from .landmark_layers import SIDES
 from .lifeline import weak_call
 from .panel_jobs import PanelJobs
@@ -22,6 +24,7 @@ from .plane_bench import bench_of
 from .window_state import open_images, pair_name, show_document, show_view_of
 
 if TYPE_CHECKING:
+    from ..progress import Progress
     from .autosave_files import Kept
     from .kept_views import PanelView
     from .lifeline import Lifeline
@@ -131,7 +134,7 @@ class ContinueRow(QFrame):
 
     def _restore(self, kept: Kept) -> None:
         self.words.setText(_in_words(kept))
-        job = Job(partial(open_images, kept.window, kept.path.parent))
+        job = Job(partial(_read_all, kept.window, kept.path.parent))
         self.jobs.start(job, partial(self._on_opened, kept), "opening images")
         self.show()
 
@@ -150,24 +153,27 @@ class ContinueRow(QFrame):
             self._kept = kept
             self.refresh()
 
-    def _on_opened(self, kept: Kept, images: list[Any]) -> None:
+    def _on_opened(self, kept: Kept, read: _Read) -> None:
+        images, maps, faults = read
         session, view = self._session, self._view
         state = kept.window.get("panel", {})
         if view is not None:
             view.open_views(state, self.window())
-        missing = show_document(session, kept.window, images)
+        else:
+            self.autosave.panel_state = state
+        dock_panels(session, kept.window.get("docks", ()))
+        missing = [*show_document(session, kept.window, images), *faults]
+        show_maps(session, maps)
         show_view_of(session, kept.window)
         if view is not None:
             view.show_state(state)
-        else:
-            self.autosave.panel_state = state
         QTimer.singleShot(_LOOK_AFTER_MS, weak_call(self.look_again, kept.window))
         self._kept = [k for k in self._kept if k is not kept]
         self.refresh()
         n = len(session.landmarks)
-        what = (
-            "the plane" if not n and self._bench.plane else f"{n} landmark{'' if n == 1 else 's'}"
-        )
+        what = f"{n} landmark{'' if n == 1 else 's'}"
+        if not n and (self._bench.plane or maps):
+            what = "the plane" if self._bench.plane else "the map by the images"
         said = f"Where you left: {what}."
         if missing:
             session.told.emit(f"{said} Not there: {'; '.join(missing)}.", True)
@@ -193,13 +199,24 @@ class ContinueRow(QFrame):
         self.refuse.setEnabled(not self.jobs.is_busy)
 
 
+_Read = tuple[list[Any], list[KeptMap], list[str]]
+
+
+def _read_all(window: dict[str, Any], folder: Path, progress: Progress) -> _Read:
+    """For a job's thread."""
+    maps, faults = read_maps(window, folder)
+    return open_images(window, folder, progress), maps, faults
+
+
 def _in_words(kept: Kept) -> str:
     # the plane's image may be one of the pair
     names = list(dict.fromkeys(str(n) for n in kept.window.get("names", ()) if n))
     n = kept.n_landmarks
     has_plane = bool(kept.window.get("plane"))
-    what = [f"{n} landmark{'' if n == 1 else 's'}"] if n or not has_plane else []
+    has_more = has_plane or bool(kept.window.get("maps"))
+    what = [f"{n} landmark{'' if n == 1 else 's'}"] if n or not has_more else []
     what += ["a plane"] if has_plane else []
+    what += ["a map by the images"] if kept.window.get("maps") else []
     on = " and ".join(names) or "no image"
     return f"<b>{' and '.join(what)}</b> on {on}, {_ago(kept.saved_s)}."
 

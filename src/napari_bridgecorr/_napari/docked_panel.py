@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import weakref
 from functools import partial
 from typing import TYPE_CHECKING
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QSize, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QWidget
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from .viewer_session import ViewerSession
 
 _WIDTH_PX, _HEIGHT_PX = 370, 900
+
+_panels: weakref.WeakSet[DockedPanel] = weakref.WeakSet()
 
 
 class DockedPanel(QWidget):
@@ -33,7 +37,9 @@ class DockedPanel(QWidget):
     def __init__(self, session: ViewerSession, name: str) -> None:
         super().__init__()
         self.setObjectName(name)
+        self._of = session
         self._lifeline = Lifeline(session)
+        _panels.add(self)
         own_context_of_viewer(session.viewer)
         self._was_docked = self._was_shown = False
         # the C++ side may die first (its window is closed): nothing of this widget is touched then
@@ -43,6 +49,10 @@ class DockedPanel(QWidget):
     def is_closed(self) -> bool:
         """Whether the panel has let go of its viewer."""
         return self._lifeline.is_over
+
+    def is_of(self, session: ViewerSession) -> bool:
+        """Whether this is a panel of that session."""
+        return session is self._of
 
     def sizeHint(self) -> QSize:
         """As wide as it needs to be."""
@@ -63,6 +73,12 @@ class DockedPanel(QWidget):
         if not self._was_shown:
             self._was_shown = True
             QTimer.singleShot(0, partial(stack_if_low, self))
+
+
+def names_of_open(session: ViewerSession) -> set[str]:
+    """Qt's object names of a session's open panels."""
+    open_ones = [p for p in _panels if isalive(p) and not p.is_closed]
+    return {p.objectName() for p in open_ones if p.is_of(session)}
 
 
 def _end(lifeline: Lifeline, *_: object) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.compat import isalive
 from qtpy.QtCore import QTimer
 
+from .kept_layout import open_folds, show_folds
 from .lifeline import weak_call
 from .second_view import close_second_view, open_second_view
 
@@ -124,6 +125,8 @@ class PanelView:
         self.look(state)
         overlay.show_state(state.get("overlay", {}))
         results.show_residuals.setChecked(bool(state.get("residuals")))
+        if "folds" in state:  # kept since they are
+            show_folds(landmarks, state["folds"])
 
     def look(self, state: Document) -> None:
         """Let the second view look where it looked."""
@@ -142,6 +145,7 @@ class PanelView:
             "overlay": overlay.shown_state(),
             "residuals": results.show_residuals.isChecked(),
             "second": self._second,
+            "folds": open_folds(landmarks),
         }
 
     def _on_canvases(self) -> None:

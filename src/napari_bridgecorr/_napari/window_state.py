@@ -63,13 +63,13 @@ def window_document(session: ViewerSession) -> Document:
         return {}
     layers: list[Document] = []
     at: dict[Layer, int] = {}
-    lost = []
+    lost, to_warp, results = [], [], session.result_layers()
     for layer in viewer.layers:
         if is_drawn_by_panel(layer) or is_residual_layer(layer):
             continue  # the panel draws it again
         document = _layer_document(layer)
         if document is None:
-            lost.append(layer.name)
+            (to_warp if layer in results else lost).append(layer.name)
             continue
         at[layer] = len(layers)
         layers.append(document)
@@ -83,6 +83,7 @@ def window_document(session: ViewerSession) -> Document:
         "n_landmarks": len({name for layer in points.values() for name in raw_ids(layer)}),
         "layers": layers,
         "lost": lost,
+        "to_warp": to_warp,
         "images": {side: at.get(layer) for side, layer in images.items()},
         "points": {side: at.get(layer) for side, layer in points.items()},
         "active": at.get(active),
@@ -246,6 +247,9 @@ def show_document(
     if viewer is None:
         return []
     missing = [f"the layer {name!r} was in no file" for name in document.get("lost", [])]
+    again = [f"{name!r}" for name in document.get("to_warp", [])]
+    if again:
+        missing.append(f"{', '.join(again)}: press “Warp” in step 5 to make it again")
     made: list[Layer | None] = []
     for saved, image in zip(document["layers"], images, strict=True):
         if isinstance(image, str):
