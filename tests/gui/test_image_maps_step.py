@@ -25,7 +25,7 @@ from napari_bridgecorr.io.registry import open_image
 from napari_bridgecorr.io.transform_files import read_transform
 from napari_bridgecorr.landmarks import Landmark, LandmarkSet
 from napari_bridgecorr.resampling import resample
-from napari_bridgecorr.session import load_session
+from napari_bridgecorr.session import load_session, load_window
 from napari_bridgecorr.workflow.refine import refine
 
 LEFT = Qt.MouseButton.LeftButton
@@ -166,7 +166,10 @@ def test_a_refinement_and_a_second_viewer_beside_it(
     one.open(pictures.landmarks, plugin="napari-bridgecorr")
     _choose(first.fit.dimensions, 2)
     qtbot.waitUntil(
-        lambda: bool(session.fit and not session.is_fitting and session.fit.options.dimensions == 2)
+        lambda: bool(
+            session.fit and not session.is_fitting and session.fit.options.dimensions == 2
+        ),
+        timeout=20_000,
     )
     assert step.refine.reason.isHidden()
     layer = session.point_layer("moving")
@@ -186,7 +189,8 @@ def test_a_refinement_and_a_second_viewer_beside_it(
     assert session.image_map() is None
     assert not gate.results
     layer.data = before
-    qtbot.waitUntil(lambda: not session.is_fitting and step.refine.action.isEnabled())
+    is_ready = step.refine.action.isEnabled
+    qtbot.waitUntil(lambda: not session.is_fitting and is_ready(), timeout=20_000)
     qtbot.wait(100)
 
     # stopped when there is a first map; meanwhile a second viewer finds a map of its own
@@ -221,6 +225,8 @@ def test_a_refinement_and_a_second_viewer_beside_it(
     _click(second.results.saves["session"])
     qtbot.waitUntil(lambda: "Saved" in second.message.text(), timeout=10_000)
     assert [o.kind for o in load_session(path).outputs] == ["align"]
+    (kept,) = load_window(path)["maps"]  # in full: it may be given away
+    assert (kept["kind"], kept["document"]["format"]) == ("aligned", "bridgecorr-transform")
 
     assert gate.arrived.wait(60)
     _click(step.progress.cancel)

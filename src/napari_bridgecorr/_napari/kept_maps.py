@@ -6,6 +6,7 @@ seconds it has a file of its own, written once; in a session that the user saves
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -78,6 +79,7 @@ class MapFiles:
 
     def __init__(self) -> None:
         self._written: list[tuple[Mapping[str, Any], Path]] = []
+        self._numbers = itertools.count()
 
     def put_beside(self, window: Document, path: Path) -> Document:
         """A window that names files in the place of the maps in it; for the writing thread.
@@ -86,21 +88,23 @@ class MapFiles:
         ------
         WriteError
         """
-        documents = window.get("maps", [])
-        return (
-            window if not documents else {**window, "maps": [self._put(d, path) for d in documents]}
-        )
+        entries = window.get("maps", [])
+        files = [self._file(entry["document"], path) for entry in entries]
+        # a map that another has taken the place of is let go
+        self._written = [(e["document"], file) for e, file in zip(entries, files, strict=True)]
+        named = [
+            {**{k: v for k, v in entry.items() if k != "document"}, "file": file.name}
+            for entry, file in zip(entries, files, strict=True)
+        ]
+        return {**window, "maps": named}
 
-    def _put(self, entry: Document, path: Path) -> Document:
-        document = entry["document"]
-        known = [p for kept, p in self._written if kept is document and p.parent == path.parent]
-        if known and known[0].name.startswith(path.stem):
-            file = known[0]
-        else:
-            file = path.with_name(f"{path.stem}.{len(self._written)}{SUFFIX}")
-            write_text(file, json.dumps(dict(document)))
-            self._written.append((document, file))
-        return {**{k: v for k, v in entry.items() if k != "document"}, "file": file.name}
+    def _file(self, document: Mapping[str, Any], path: Path) -> Path:
+        for written, file in self._written:
+            if written is document and file.name.startswith(f"{path.stem}."):
+                return file
+        file = path.with_name(f"{path.stem}.{next(self._numbers)}{SUFFIX}")
+        write_text(file, json.dumps(dict(document)))
+        return file
 
 
 def read_maps(window: Document, folder: Path) -> tuple[list[KeptMap], list[str]]:
