@@ -106,8 +106,9 @@ class Autosave:
         self._n_users += 1
         if self._n_users == 1:
             self._look.start()
-            if self._ending is None:
-                self._ending = BeforeTheEnd(session.viewer, self._before_removal, self.finish)
+            if self._ending is not None:
+                self._ending.end()  # the last writing is still going on
+            self._ending = BeforeTheEnd(session.viewer, self._before_removal, self.finish)
         if panel is not None:
             self._panel = panel
         lifeline.at_end(partial(self._leave, panel))
@@ -246,6 +247,8 @@ class Autosave:
         if self._path is not None:
             autosave_files.let_go(self._path)
         self._path, self._written, self._has_begun, self.panel_state = None, None, False, {}
+        if self._ending is not None:
+            self._ending.look_no_more()
         if not (isalive(self._answers) and self._answers.is_busy):
             self._end_after_the_last()
 

@@ -64,12 +64,17 @@ class BeforeTheEnd(QObject):
         is_shown = window is not None and isalive(window) and window.isVisible()
         return self._was_closed and not is_shown
 
+    def look_no_more(self) -> None:
+        """What becomes of the layers is of no interest any longer; what is begun is to be ended."""
+        layers = None if self._layers is None else self._layers()
+        self._layers = None
+        if layers is not None:
+            layers.events.removing.disconnect(self._on_removing)
+
     def end(self) -> None:
         """There is nothing to be done any longer."""
         atexit.unregister(self._on_quit)
-        layers = None if self._layers is None else self._layers()
-        if layers is not None:
-            layers.events.removing.disconnect(self._on_removing)
+        self.look_no_more()
         if not isalive(self):  # when the interpreter ends Qt's objects go first
             return
         window = None if self._window is None else self._window()
