@@ -225,8 +225,11 @@ def test_pairs_from_the_first_click(
     assert "1 pair: place at least 4 more for a thin-plate spline" in panel.fit.summary.text()
     assert "1 pair. Next: click another structure" in guide.words.text()
     click_canvas(qtbot, viewer, (-60.0, 300.0))
-    assert "L02 lies beside the fixed image" in panel.message.text()
-    click(panel.landmarks.history.undo)
+    assert "beside the fixed image: nothing was placed" in panel.message.text()
+    assert len(fixed.data) == 1
+    click_canvas(qtbot, viewer, (300.0, 300.0))
+    assert panel.landmarks.view == "moving"
+    click(panel.landmarks.history.undo)  # of a click whose layer is hidden by now
     click(panel.landmarks.view_buttons["fixed"])
     viewer.open(phantom_files.files["landmarks"], plugin="napari-bridgecorr")
     assert "Not used: <b>landmarks (fixed) [1]</b> and <b>landmarks" in guide.words.text()

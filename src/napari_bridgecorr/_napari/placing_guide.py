@@ -9,7 +9,6 @@ import numpy as np
 from psygnal import SignalInstance
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
-from ..errors import BridgecorrError
 from ..fitting.predicted_place import PredictedPlace
 from ..landmarks import Landmark, Side
 from .image_layers import image_name
@@ -85,7 +84,6 @@ class PlacingGuide(QWidget):
             session.canvases.changed,
         ):
             lifeline.connect(signal, self.refresh)
-        lifeline.connect(session.point_added, self._tell_if_beside)
         self.refresh()
 
     def refresh(self, *_: object) -> None:
@@ -165,24 +163,6 @@ class PlacingGuide(QWidget):
     def _title(self, side: Side) -> str:
         layer = self._session.image_layer(side)
         return "" if layer is None else escape(image_name(layer))
-
-    def _tell_if_beside(self, side: Side, landmark_id: str) -> None:
-        """Say that a click hit nothing of the image."""
-        canvas = self._session.canvas_of(side)
-        if canvas is None or canvas.dims.ndisplay == 3:
-            return  # in 3-D the place along the line of sight is still to be found
-        found = [m for m in self._session.landmarks if m.id == landmark_id]
-        point = position(found[0], side) if found else None
-        try:
-            image = self._session.image(side)
-        except BridgecorrError:
-            return  # step 1 says what is wrong with the layer
-        if point is not None and image is not None and not image.grid.contains([point])[0]:
-            self._session.told.emit(
-                f"{landmark_id} lies beside the {side} image, where nothing is seen. Ctrl+Z takes "
-                "it back.",
-                True,
-            )
 
     def _tell_outcome(self) -> None:
         """Once an expected partner was placed, say how far from the expected place."""
