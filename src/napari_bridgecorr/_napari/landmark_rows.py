@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,7 @@ def worst_first(rows: list[Row]) -> list[Row]:
     return sorted(known, key=lambda r: (not r.flag, -r.left_out_um))
 
 
+@lru_cache(1024)  # Qt asks for each cell at each drawing
 def error_colour(error_um: float, typical_um: float) -> QColor | None:
     """Blue to orange, by how many times the median error it is; None where there is none."""
     if not (np.isfinite(error_um) and np.isfinite(typical_um) and typical_um > 0):
