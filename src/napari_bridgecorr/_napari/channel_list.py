@@ -55,8 +55,8 @@ class ChannelList(QWidget):
         self.list.setToolTip("Ticked channels are loaded, each as a layer")
         self.list.setStyleSheet(
             "#bridgecorr_channels { border: 1px solid rgba(140, 150, 160, 60);"
-            # the boxes are filled with it, without its transparency: a tick is to be seen on it
-            " border-radius: 6px; background: rgba(140, 150, 160, 40); padding: 2px; }"
+            # no ground of its own: Qt fills the boxes with it, black where it lets others through
+            " border-radius: 6px; padding: 2px; }"
         )
         self.list.itemChanged.connect(self._on_changed)
         top = QHBoxLayout()
