@@ -10,13 +10,19 @@ import pytest
 
 pytest.importorskip("napari")
 
+from napari.utils.action_manager import action_manager
+from napari.utils.interactions import Shortcut
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 from test_register_panel import canvas_of, click, click_canvas, settled
 
 from napari_bridgecorr._napari.history_row import register_keys
+from napari_bridgecorr._napari.landmark_keys import register
 from napari_bridgecorr._napari.landmark_layers import raw_ids
+from napari_bridgecorr._napari.placing_actions import ACTIONS
+from napari_bridgecorr._napari.view_keys import register_keys as register_link
+from napari_bridgecorr._napari.viewer_keys import keys_in_words
 from napari_bridgecorr._napari.viewer_session import session_of
 from napari_bridgecorr.session import load_session, load_window
 
@@ -214,12 +220,28 @@ def test_the_keys_stand_among_naparis_shortcuts(qtbot: Any) -> None:
     from napari._qt.widgets.qt_keyboard_settings import ShortcutEditor
 
     register_keys()
+    register_link()
+    for action in ACTIONS:
+        register(action)
     editor = ShortcutEditor()
     qtbot.addWidget(editor)
     table = editor._table
     words = {
         table.item(row, 0).text(): table.item(row, 2).text() for row in range(table.rowCount())
     }
+    assert words["Link the two views, or no longer (bridgecorr)"] == "L"
+    listed = {a.name: words[f"Landmarks: {a.title}"] for a in ACTIONS}
+    assert all(listed.values())
+    assert {listed[n] for n in ("next", "previous", "enable", "snap")} == {*"NPES"}
+    # one is changed there, as by hand, and is what the panel lists
+    (snap,) = [a for a in ACTIONS if a.name == "snap"]
+    (row,) = [i for i in range(table.rowCount()) if table.item(i, 0).text() == "Landmarks: Snap"]
+    try:
+        table.item(row, 2).setText(Shortcut("Shift+J").platform)
+        assert keys_in_words(snap.full_name) == "Shift+J"  # as the panel's list shows it
+    finally:
+        action_manager.unbind_shortcut(snap.full_name)
+        action_manager.bind_shortcut(snap.full_name, "S")
     assert words["Undo the last change of landmarks (bridgecorr)"] == "Ctrl+Z"
     assert words["Redo the change of landmarks that was undone (bridgecorr)"].startswith(
         "Ctrl+\u21e7"
