@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
-from qtpy.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent, QShowEvent
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from ..errors import BridgecorrError
 from ..geometry import Grid, Placement
 from ..landmarks import LandmarkSet
 from ..workflow.files import FileContents, ImageChoice, first_choices, open_file
+from .docked_panel import DockedPanel
 from .drop_zone import DropZone, dropped_names
 from .file_jobs import Thumbnails, layers_to_load
 from .file_words import load_words
@@ -25,13 +25,11 @@ from .jobs import Job
 from .landmark_file_page import LandmarkFilePage, count_words
 from .landmark_layers import SIDES
 from .layers import LayerData
-from .lifeline import Lifeline
 from .loading import LayerAdder, add_landmarks, image_names, show_layers
 from .map_choice import LoadedTransform
 from .next_step import NextStep
 from .panel_jobs import PanelJobs
 from .panel_parts import Message, ProgressLine, button, muted, primary
-from .panel_tabs import stack_if_low
 from .summary import for_the_window
 from .transform_file_page import TransformFilePage
 from .viewer_session import session_of
@@ -50,7 +48,7 @@ _WELCOME = (
 )
 
 
-class FilePanel(QWidget):
+class FilePanel(DockedPanel):
     """Look into files, mend where their images lie, and load what is wanted.
 
     Parameters
@@ -60,11 +58,10 @@ class FilePanel(QWidget):
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__()
-        self.setObjectName("bridgecorr_file")
+        session = session_of(napari_viewer)
+        super().__init__(session, "bridgecorr_file")
+        self._session = session
         self.setAcceptDrops(True)
-        self._session = session_of(napari_viewer)
-        self._lifeline = Lifeline(self._session)
         self._contents: FileContents | None = None
         self._choices: tuple[ImageChoice, ...] = ()
         self._queue: list[str] = []
@@ -112,10 +109,8 @@ class FilePanel(QWidget):
         self._adder = LayerAdder(self.progress.advance, self._on_added)
         self._lay_out()
         self._show_page(None)
-        self._was_docked = self._was_shown = False
-        # the C++ side may die first (its window is closed): nothing of this widget is touched then
-        stops = (self._adder.stop, self.landmarks.answers.drop, self.transform.answers.drop)
-        self.destroyed.connect(partial(_end, self._lifeline, stops))
+        for stop in (self._adder.stop, self.landmarks.answers.drop, self.transform.answers.drop):
+            self._lifeline.at_end(stop)
 
     def _lay_out(self) -> None:
         inside = QWidget()
@@ -160,11 +155,6 @@ class FilePanel(QWidget):
     def is_busy(self) -> bool:
         """Whether something is being opened, drawn or loaded."""
         return self.jobs.is_busy or self._adder.is_busy
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the panel has let go of its viewer."""
-        return self._lifeline.is_over
 
     # -- opening ---------------------------------------------------------------------------------
 
@@ -367,13 +357,6 @@ class FilePanel(QWidget):
         """As wide as it needs to be."""
         return QSize(_WIDTH_PX, _HEIGHT_PX)
 
-    def showEvent(self, event: QShowEvent) -> None:
-        """Share the window with the panels that are there, once this one is in its dock."""
-        super().showEvent(event)
-        if not self._was_shown:
-            self._was_shown = True
-            QTimer.singleShot(0, partial(stack_if_low, self))
-
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Light up for files and addresses."""
         if dropped_names(event.mimeData()):
@@ -391,23 +374,3 @@ class FilePanel(QWidget):
         if names:
             event.acceptProposedAction()
             self.open(names)
-
-    def event(self, event: QEvent) -> bool:
-        """Notice that the dock was closed: it takes its widget out and sends no close event."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self.parent() is not None:
-                self._was_docked = True
-            elif self._was_docked and not self._lifeline.is_over:
-                self._adder.stop()
-                self.jobs.stop()
-                self.landmarks.answers.drop()
-                self.transform.answers.drop()
-                self._lifeline.end()
-        return super().event(event)
-
-
-def _end(lifeline: Lifeline, stops: tuple[Callable[[], None], ...], *_: object) -> None:
-    if not lifeline.is_over:
-        for stop in stops:
-            stop()
-    lifeline.end()
