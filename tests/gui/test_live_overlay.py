@@ -73,6 +73,7 @@ def test_the_overlay_follows_view_drag_mode_and_channel(registered: Any, qtbot: 
     assert is_overlay(layer)
     assert layer in list(viewer.layers)
     assert layer not in session.image_layers()
+    assert f"in the frame of {session.image('fixed').name} (fixed)" in panel.overlay.note.text()
     check(session, layer)
 
     # another contrast stays, another slice and zoom are followed

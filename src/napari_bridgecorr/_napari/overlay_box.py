@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from ..errors import BridgecorrError
+from .image_layers import image_name
 from .live_overlay import LiveOverlay
 from .map_layers_box import MapLayersBox
 from .overlay_layer import Mode, tile_um
@@ -153,6 +154,9 @@ class OverlayBox(QFrame):
         if not _has_values(shown.values):
             return _NOTHING_SEEN
         text = f"1 pixel = {shown.plane.step_um:.3g} µm"
+        fixed = self._session.image_layer("fixed")
+        if fixed is not None:
+            text += f", in the frame of {image_name(fixed)} (fixed)"
         if self.overlay.mode == "checkerboard":
             text += f"; a tile = {tile_um(shown.plane):g} µm"
         return text
