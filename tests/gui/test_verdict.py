@@ -18,7 +18,13 @@ from napari_bridgecorr._napari.fit_extras import MoreButton
 from napari_bridgecorr._napari.landmark_layers import landmarks_to_layers
 from napari_bridgecorr._napari.verdict_words import verdict
 from napari_bridgecorr._napari.viewer_session import session_of
-from napari_bridgecorr.fitting import FitOptions, compare_models, fit, judge
+from napari_bridgecorr.fitting import (
+    FitOptions,
+    compare_models,
+    compare_smoothings,
+    fit,
+    judge,
+)
 from napari_bridgecorr.landmarks import LandmarkSet
 
 LEFT = Qt.MouseButton.LeftButton
@@ -47,6 +53,19 @@ def test_a_model_is_chosen_from_the_list_and_pairs_are_set_aside(
     expected = sorted(compare_models(landmarks.pairs(), FitOptions()), key=lambda s: s.mean_um)
     shown = [(tree.topLevelItem(k).text(1), tree.topLevelItem(k).text(2)) for k in range(6)]
     assert shown[: len(expected)] == [(f"{s.mean_um:.1f}", f"{s.median_um:.1f}") for s in expected]
+    # the spline is in use: its smoothings beside it
+    smoothings = step.compare.smoothings
+    assert smoothings.isVisible()
+    rows = [smoothings.topLevelItem(k) for k in range(5)]
+    told = compare_smoothings(landmarks.pairs(), FitOptions())
+    assert [row.text(1) for row in rows] == [f"{s.mean_um:.1f}" for s in told]
+    assert [row.text(0)[0] for row in rows] == ["●" if s.is_auto else "○" for s in told]
+    none = next(row for row in rows if row.text(0).endswith("None, through every pair"))
+    QTest.mouseClick(smoothings.viewport(), LEFT, pos=smoothings.visualItemRect(none).center())
+    assert session.options.smoothing == 0
+    assert not step.auto.isChecked()
+    assert step.smoothing.value() == 0
+    assert "●" in none.text(0)
     affine = next(
         item for k in range(6) if (item := tree.topLevelItem(k)).text(0).endswith("Affine")
     )
@@ -54,6 +73,7 @@ def test_a_model_is_chosen_from_the_list_and_pairs_are_set_aside(
     assert session.options.model == "affine"
     assert step.model.currentData() == "affine"
     assert "●" in affine.text(0)
+    assert not smoothings.isVisible()
 
     # five pairs that no fit uses, and the error at them
     card = step.verdict

@@ -95,12 +95,13 @@ class FitStep(Step):
         self.body.addWidget(self.caution)
         self.compare = ModelList(session, lifeline)
         self.compare.model_chosen.connect(self._on_model_chosen)
+        self.compare.smoothing_chosen.connect(self._on_smoothing_chosen)
         self.verdict = VerdictCard(session, lifeline)
         for folded, title, tip, name in (
             (
                 self.compare,
                 "Compare models",
-                "Every model with its error (µm) at left-out pairs; a click chooses one",
+                "Models, and smoothings of the spline, with their errors (µm) at left-out pairs",
                 "bridgecorr_compare_fold",
             ),
             (
@@ -175,6 +176,9 @@ class FitStep(Step):
     def _on_model_chosen(self, model: str) -> None:
         self.model.setCurrentIndex(self.model.findData(model))
         self._on_edited()
+
+    def _on_smoothing_chosen(self, smoothing: str | float) -> None:
+        self._session.set_options(replace(self._session.options, smoothing=smoothing))
 
     def _on_options_changed(self) -> None:
         # set by another, as when a session is opened again

@@ -1,4 +1,4 @@
-"""Part of step 3: every model with what it is off by at left-out pairs; a click chooses one."""
+"""Part of step 3: models and smoothings with their errors at left-out pairs; a click chooses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from qtpy.QtCore import QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QVBoxLayout, QWidget
 
 from ..errors import FitError, one_line
-from ..fitting import MODELS, FitOptions, ModelScore, compare_models
+from ..fitting import (
+    MODELS,
+    FitOptions,
+    ModelScore,
+    SmoothingScore,
+    compare_models,
+    compare_smoothings,
+)
 from ..fitting.checks import check_pairs
 from ..landmarks import LandmarkPairs
 from .jobs import LatestAnswer
@@ -23,15 +30,17 @@ if TYPE_CHECKING:
     from .lifeline import Lifeline
     from .viewer_session import ViewerSession
 
-_MODEL = int(Qt.ItemDataRole.UserRole)
+_VALUE = int(Qt.ItemDataRole.UserRole)
+_TEXT = _VALUE + 1
 # while a point is dragged the processor belongs to what the screen shows
 _REST_MS = 800
 _ROW_PX = 22
-Compared = tuple[tuple[ModelScore, ...], dict[str, str]]
+_SMOOTHINGS = 5
+Compared = tuple[tuple[ModelScore, ...], dict[str, str], tuple[SmoothingScore, ...]]
 
 
 def compared(pairs: LandmarkPairs, options: FitOptions) -> Compared:
-    """The models' scores, the best first, and why others cannot be fitted; for a job's thread.
+    """The models' scores, why others cannot be fitted, and the spline's smoothings; for a thread.
 
     Raises
     ------
@@ -44,13 +53,16 @@ def compared(pairs: LandmarkPairs, options: FitOptions) -> Compared:
             check_pairs(pairs, model, options.dimensions)
         except FitError as error:
             reasons[model] = for_the_window(one_line(error))
-    return compare_models(pairs, options), reasons
+    smoothings = () if "tps" in reasons else compare_smoothings(pairs, options)
+    return compare_models(pairs, options), reasons, smoothings
 
 
 class ModelList(QWidget):
     """Compares the models while it is unfolded, whenever the landmarks have come to rest."""
 
     model_chosen = Signal(str)
+    smoothing_chosen = Signal(object)
+    """"auto" or lambda, of the thin-plate spline."""
 
     def __init__(self, session: ViewerSession, lifeline: Lifeline) -> None:
         super().__init__()
@@ -63,34 +75,19 @@ class ModelList(QWidget):
         self._rest.setSingleShot(True)
         self._rest.setInterval(_REST_MS)
         self._rest.timeout.connect(self._ask)
-        self.tree = QTreeWidget()
-        self.tree.setAccessibleName("Models compared")
-        self.tree.setToolTip("Errors at pairs that were left out (µm); a click on a model fits it")
-        self.tree.setObjectName("bridgecorr_models")
-        self.tree.setHeaderLabels(["Model", "Mean µm", "Median µm"])
-        for column, tip in enumerate(
-            (
-                "Click a model to fit it",
-                "Mean distance (µm) of left-out pairs from where the others predict them",
-                "Median distance (µm) of left-out pairs from where the others predict them",
-            )
-        ):
-            self.tree.headerItem().setToolTip(column, tip)
-        self.tree.setRootIsDecorated(False)
-        header = self.tree.header()
-        header.setStretchLastSection(False)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self.tree.setColumnWidth(1, 72)
-        self.tree.setColumnWidth(2, 84)
-        self.tree.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.tree.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.tree.setFixedHeight(_ROW_PX * (len(MODELS) + 1) + 8)
+        self.tree = _table("bridgecorr_models", "Models compared", "Model", len(MODELS))
         self.tree.itemClicked.connect(self._on_clicked)
+        self.smoothings = _table(
+            "bridgecorr_smoothings", "Smoothings compared", "Smoothing of the spline", _SMOOTHINGS
+        )
+        self.smoothings.itemClicked.connect(self._on_smoothing_clicked)
+        self.smoothings.hide()
         self.words = wrapped("bridgecorr_models_words")
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         column.addWidget(self.tree)
+        column.addWidget(self.smoothings)
         column.addWidget(self.words)
         lifeline.connect(session.landmarks_changed, self._on_changed)
         lifeline.connect(session.fit_changed, self._on_changed)
@@ -132,50 +129,39 @@ class ModelList(QWidget):
     def _show(self, answer: Compared) -> None:
         if not isalive(self):
             return
-        scores, reasons = answer
+        scores, reasons, smoothings = answer
         # the recommendation forgives some models a little; a list is in the order of its numbers
         scores = tuple(sorted(scores, key=lambda s: s.mean_um))
         self.tree.clear()
         for score in scores:
-            item = QTreeWidgetItem(
-                [MODEL_NAMES[score.model], _number(score.mean_um), _number(score.median_um)]
-            )
-            self._add(item, score.model)
+            numbers = [_number(score.mean_um), _number(score.median_um)]
+            _add(self.tree, [MODEL_NAMES[score.model], *numbers], score.model)
         told = {s.model for s in scores}
         for model in MODELS:
             if model in told:
                 continue
-            item = QTreeWidgetItem([MODEL_NAMES[model], "–", "–"])
+            item = _add(self.tree, [MODEL_NAMES[model], "–", "–"], model)
             item.setDisabled(True)
             reason = reasons.get(model, "It predicts hardly any pair when some are left out")
             item.setToolTip(0, reason)
-            self._add(item, model)
+        self.smoothings.clear()
+        unit = "µm" if self._session.options.dimensions == 3 else "µm²"
+        for each in smoothings:
+            numbers = [_number(each.mean_um), _number(each.median_um)]
+            value = "auto" if each.is_auto else each.smoothing
+            _add(self.smoothings, [_smoothing_words(each, unit), *numbers], value)
         self._mark_chosen()
         self._say(_words(scores, reasons, self._session.options.model))
-
-    def _add(self, item: QTreeWidgetItem, model: str) -> None:
-        item.setData(0, _MODEL, model)
-        item.setSizeHint(0, QSize(0, _ROW_PX))
-        for column in (1, 2):
-            item.setTextAlignment(
-                column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-            )
-        self.tree.addTopLevelItem(item)
 
     def _mark_chosen(self) -> None:
         fit = self._session.fit
         chosen = self._session.options.model
         if chosen == "auto" and fit is not None:
             chosen = fit.options.model
-        for row in range(self.tree.topLevelItemCount()):
-            item = self.tree.topLevelItem(row)
-            model = item.data(0, _MODEL)
-            is_chosen = model == chosen
-            item.setText(0, f"{'●' if is_chosen else '○'} {MODEL_NAMES[model]}")
-            font = item.font(0)
-            font.setBold(is_chosen)
-            for column in range(3):
-                item.setFont(column, font)
+        _mark(self.tree, chosen)
+        asked = self._session.options.smoothing
+        _mark(self.smoothings, "auto" if isinstance(asked, str) else asked)
+        self.smoothings.setVisible(chosen == "tps" and self.smoothings.topLevelItemCount() > 0)
 
     def _say(self, text: str) -> None:
         if not isalive(self):
@@ -183,8 +169,70 @@ class ModelList(QWidget):
         self.words.setText(f'<span style="font-size:11px">{escape(text)}</span>')
 
     def _on_clicked(self, item: QTreeWidgetItem) -> None:
-        self.model_chosen.emit(item.data(0, _MODEL))
+        self.model_chosen.emit(item.data(0, _VALUE))
         self._mark_chosen()
+
+    def _on_smoothing_clicked(self, item: QTreeWidgetItem) -> None:
+        self.smoothing_chosen.emit(item.data(0, _VALUE))
+        self._mark_chosen()
+
+
+def _table(name: str, title: str, heading: str, n_rows: int) -> QTreeWidget:
+    """A list of so many rows with two columns of errors."""
+    tree = QTreeWidget()
+    tree.setObjectName(name)
+    tree.setAccessibleName(title)
+    tree.setToolTip("Errors at pairs that were left out (µm); a click on a row fits it")
+    tree.setHeaderLabels([heading, "Mean µm", "Median µm"])
+    for column, tip in enumerate(
+        (
+            "Click a row to fit it",
+            "Mean distance (µm) of left-out pairs from where the others predict them",
+            "Median distance (µm) of left-out pairs from where the others predict them",
+        )
+    ):
+        tree.headerItem().setToolTip(column, tip)
+    tree.setRootIsDecorated(False)
+    header = tree.header()
+    header.setStretchLastSection(False)
+    header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+    tree.setColumnWidth(1, 72)
+    tree.setColumnWidth(2, 84)
+    tree.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    tree.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    tree.setFixedHeight(_ROW_PX * (n_rows + 1) + 8)
+    return tree
+
+
+def _add(tree: QTreeWidget, texts: list[str], value: str | float) -> QTreeWidgetItem:
+    item = QTreeWidgetItem(texts)
+    item.setData(0, _VALUE, value)
+    item.setData(0, _TEXT, texts[0])
+    item.setSizeHint(0, QSize(0, _ROW_PX))
+    for column in (1, 2):
+        item.setTextAlignment(column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    tree.addTopLevelItem(item)
+    return item
+
+
+def _mark(tree: QTreeWidget, chosen: str | float) -> None:
+    """Show which row is in use."""
+    for row in range(tree.topLevelItemCount()):
+        item = tree.topLevelItem(row)
+        is_chosen = item.data(0, _VALUE) == chosen
+        item.setText(0, f"{'●' if is_chosen else '○'} {item.data(0, _TEXT)}")
+        font = item.font(0)
+        font.setBold(is_chosen)
+        for column in range(3):
+            item.setFont(column, font)
+
+
+def _smoothing_words(score: SmoothingScore, unit: str) -> str:
+    value = score.smoothing
+    number = f"λ {value:.0f} {unit}" if 100 <= value < 1e6 else f"λ {value:.3g} {unit}"
+    if score.is_auto:
+        return f"Automatic, {number}"
+    return number if score.smoothing else "None, through every pair"
 
 
 def _number(value: float) -> str:

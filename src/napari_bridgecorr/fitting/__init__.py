@@ -15,7 +15,7 @@ from .next_landmark import NextLandmark, next_landmark
 from .options import FitOptions, parse_smoothing
 from .predicted_error import PredictedErrors, predicted_error
 from .robust import Suspect
-from .selection import ModelScore, compare_models
+from .selection import ModelScore, SmoothingScore, compare_models, compare_smoothings
 
 __all__ = [
     "MODELS",
@@ -35,9 +35,11 @@ __all__ = [
     "ModelScore",
     "NextLandmark",
     "PredictedErrors",
+    "SmoothingScore",
     "Suspect",
     "choose_check_landmarks",
     "compare_models",
+    "compare_smoothings",
     "error_model",
     "errors_at_checks",
     "find_mismatches",

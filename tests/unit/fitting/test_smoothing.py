@@ -6,9 +6,10 @@ from fitting_samples import clicked, named, points_in_box
 from scipy.interpolate import RBFInterpolator
 
 from napari_bridgecorr.errors import FitError
-from napari_bridgecorr.fitting import FitOptions, fit, parse_smoothing
+from napari_bridgecorr.fitting import FitOptions, compare_smoothings, fit, parse_smoothing
 from napari_bridgecorr.fitting.smoothing import choose_smoothing
 from napari_bridgecorr.fitting.spline_system import SplineSystem
+from napari_bridgecorr.landmarks import LandmarkSet
 
 LAMBDAS_UM = [0.0, *np.geomspace(3, 3e5, 11)]
 SEEDS = range(24)
@@ -100,3 +101,28 @@ def test_parse_smoothing_refuses(text: object) -> None:
         parse_smoothing(text)  # type: ignore[arg-type]
     with pytest.raises(FitError, match="'auto' or a number >= 0"):
         fit(clicked(0, 8, 1.0, 1.0)[0], FitOptions("tps", text))  # type: ignore[arg-type]
+
+
+def test_smoothings_side_by_side_are_scipys_left_out_errors() -> None:
+    rng = np.random.default_rng(5)
+    fixed = rng.uniform(0, 300, (9, 3))
+    moving = fixed * 1.05 + 10 * np.sin(fixed[:, ::-1] / 60) + rng.normal(0, 2, (9, 3))
+    scores = compare_smoothings(LandmarkSet.from_pairs(fixed, moving).pairs(), FitOptions())
+    assert sum(s.is_auto for s in scores) == 1
+    assert len(scores) == 5
+    steps = [s.smoothing for s in scores if not s.is_auto]
+    gap = np.median(np.sort(np.linalg.norm(fixed[:, None] - fixed, axis=-1), axis=1)[:, 1])
+    assert steps[0] == 0
+    np.testing.assert_allclose(steps[1:], gap * np.array([0.1, 1, 10]), rtol=0.34)  # one digit
+    for score in scores:
+        if score.is_auto:
+            continue
+        off = []
+        for k in range(9):
+            others = np.arange(9) != k
+            spline = RBFInterpolator(
+                fixed[others], moving[others], kernel="linear", smoothing=score.smoothing, degree=1
+            )
+            off.append(np.linalg.norm(spline(fixed[k : k + 1])[0] - moving[k]))
+        assert score.mean_um == pytest.approx(np.mean(off), rel=1e-6)
+        assert score.median_um == pytest.approx(np.median(off), rel=1e-6)
