@@ -91,10 +91,14 @@ class ShiftJudge:
         free = np.array(reach) > 0
         finer = _STEPS_PER_VOXEL_3D if free.all() else _STEPS_PER_VOXEL_2D
         self._scale, self._samples = scale_um, samples
-        self._nodes = np.meshgrid(
-            *[np.linspace(0, 2 * r, 2 * r * finer + 1) for r in reach], indexing="ij"
-        )
-        steps = np.stack(self._nodes, axis=-1).reshape(-1, 3) - np.array(reach)
+        nodes = [np.linspace(0, 2 * r, 2 * r * finer + 1) for r in reach]
+        # a cubic spline between whole voxels is the same linear map along each axis, every time
+        self._between = [
+            np.stack([_spline(unit, at) for unit in np.eye(2 * r + 1)], axis=1)
+            for r, at in zip(reach, nodes, strict=True)
+        ]
+        steps = np.stack(np.meshgrid(*nodes, indexing="ij"), axis=-1).reshape(-1, 3)
+        steps -= np.array(reach)
         self._steps = (steps * spacing_um)[:, free]
         self._ends = (np.array(reach) * spacing_um)[free]
         self._cell = float(spacing_um[free].mean()) / finer
@@ -106,11 +110,7 @@ class ShiftJudge:
         steps, scale, d = self._steps, self._scale, len(expected_um)
         likeness, gain = np.zeros(len(steps)), np.zeros(len(steps))
         for one, samples in zip(alike, self._samples, strict=True):
-            # between whole voxels: a cubic spline
-            finer = ndimage.map_coordinates(
-                one.astype(np.float64), self._nodes, order=3, mode="nearest"
-            ).ravel()
-            np.clip(finer, 0.0, _MOST_LIKENESS, out=finer)
+            finer = np.clip(self._finer(one), 0.0, _MOST_LIKENESS)
             likeness += finer / len(alike)
             gain -= 0.5 * _OWN_SHARE[len(alike)] * samples * np.log1p(-(finer**2))
         trust = np.asarray(
@@ -146,6 +146,12 @@ class ShiftJudge:
             bool(np.any(np.abs(steps[best]) >= self._ends - 1e-6)),
         )
 
+    def _finer(self, alike: Float32Array) -> FloatArray:
+        found = alike.astype(np.float64)
+        for axis in self._between:  # the first axis goes, and comes back as the last
+            found = np.tensordot(found, axis, axes=(0, 1))
+        return found.ravel()
+
     def _own(
         self, mean: FloatArray, cover: FloatArray, expected: FloatArray, trust: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
@@ -159,6 +165,10 @@ class ShiftJudge:
         seen = np.where(says, pull / np.where(says, values, 1.0), axes.T @ mean)
         seen = np.clip(seen, -far, far)
         return axes @ seen, (axes * np.where(says, np.minimum(values, most), 0.0)) @ axes.T
+
+
+def _spline(values: FloatArray, at: FloatArray) -> FloatArray:
+    return np.asarray(ndimage.map_coordinates(values, at[None], order=3, mode="nearest"))
 
 
 def _moments(steps: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:

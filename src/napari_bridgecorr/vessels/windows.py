@@ -82,16 +82,20 @@ def samples_by_chance(
     """
     half = np.array(window.shape) // 2
     pad = [(h, h) for h in half]
-    arrays = [np.pad(a, pad, constant_values=np.nan) for a in (first, second)]
     at = np.rint(index[:: max(1, len(index) // _CHANCE_PLACES)]).astype(int)
-    squares = []
+    cuts = []
+    for array in (first, second):
+        padded = np.pad(array, pad, constant_values=np.nan)
+        shown = [_cut(padded, place, window.shape).ravel() for place in at]
+        cuts.append(np.array(shown, dtype=np.float32).reshape(len(at), window.size))
+    squares: list[FloatArray] = [np.empty(0)]
     for step in range(1, 1 + min(len(at) - 1, _CHANCE_PARTNERS)):
-        for here, there in zip(at, np.roll(at, step, axis=0), strict=True):
-            if np.max(np.abs(here - there)) < 0.8 * half.max():
-                continue  # they show the same
-            pair = (_cut(arrays[0], here, window.shape), _cut(arrays[1], there, window.shape))
-            squares.append(_squared_correlation(*pair, window))
-    known = np.array(squares)[np.isfinite(squares)]
+        there = np.roll(np.arange(len(at)), step)
+        # others show the same
+        apart = np.abs(at - at[there]).max(axis=1) >= 0.8 * half.max()
+        squares.append(_squared_correlations(cuts[0][apart], cuts[1][there[apart]], window.ravel()))
+    found = np.concatenate(squares)
+    known = found[np.isfinite(found)]
     if len(known) < _FEWEST_CHANCES:
         return _USUAL_SAMPLES
     usual = max(float(known.mean()), float(np.quantile(known, 0.95)) / _CHI_SQUARED_95)
@@ -104,14 +108,15 @@ def _cut(
     return padded[tuple(slice(p, p + n) for p, n in zip(place, shape, strict=True))]
 
 
-def _squared_correlation(
-    a: NDArray[np.floating], b: NDArray[np.floating], window: Float32Array
-) -> float:
+def _squared_correlations(a: Float32Array, b: Float32Array, window: Float32Array) -> FloatArray:
+    """(n,) of (n, w) and (n, w) values; NaN where less than half of the weight is known."""
     weight = np.where(np.isfinite(a) & np.isfinite(b), window, 0).astype(np.float64)
-    total = weight.sum()
-    if total < 0.5 * window.sum():
-        return float("nan")
+    total = weight.sum(axis=1, keepdims=True)
+    share = weight / np.maximum(total, 1e-9)
     a, b = np.nan_to_num(a), np.nan_to_num(b)
-    a, b = a - (weight * a).sum() / total, b - (weight * b).sum() / total
-    spread = float((weight * a * a).sum() * (weight * b * b).sum())
-    return float((weight * a * b).sum()) ** 2 / spread if spread > 0 else float("nan")
+    off_a = a - (share * a).sum(axis=1, keepdims=True)
+    off_b = b - (share * b).sum(axis=1, keepdims=True)
+    spread = (share * off_a**2).sum(axis=1) * (share * off_b**2).sum(axis=1)
+    squared = (share * off_a * off_b).sum(axis=1) ** 2
+    is_known = (total[:, 0] >= 0.5 * window.sum()) & (spread > 0)
+    return np.asarray(np.where(is_known, squared / np.where(is_known, spread, 1.0), np.nan))
