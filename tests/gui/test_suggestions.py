@@ -119,9 +119,11 @@ def test_pairs_are_proposed_judged_and_marked(
     QTest.mouseClick(fold.ask, LEFT)
     qtbot.waitUntil(lambda: not fold.jobs.is_busy, timeout=60_000)
     left_out = [p for p in fold._proposals.pairs if p not in fold.table.pairs]
-    # the branching of the finer image is the same; in the other, one more pair tells a little more
-    (again,) = [p for p in left_out if np.allclose(p.moving_um, second.moving_um, atol=5)]
-    np.testing.assert_allclose(again.fixed_um, second.fixed_um, atol=COARSE_UM / 4)
+    # with one more pair the images are compared on a slightly different grid
+    again = [p for p in left_out if np.allclose(p.moving_um, second.moving_um, atol=COARSE_UM)]
+    assert again
+    for pair in again:
+        np.testing.assert_allclose(pair.fixed_um, second.fixed_um, atol=COARSE_UM)
     n = fold.table.rowCount()
     QTest.mouseClick(fold.bring_back, LEFT)
     assert fold.table.rowCount() > n

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 from ..fitting.spline_system import SplineSystem
 from ..geometry import Grid
@@ -48,6 +49,7 @@ _FREE_STRENGTH, _FREE_SCALE = 1.0, 0.25
 # a shorter length of the field is taken where it is worth so many log units
 _WORTH = 2.0
 _MARGIN = 0.02
+_NEARBY_BLURS = (0.5, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +146,60 @@ def refine_softly(
             if np.sqrt(np.nanmean((moved - before) ** 2)) < _STILL * images.voxel_um:
                 break
     assert found is not None
+    return found
+
+
+def joined_map(
+    images: ImageEvidence,
+    start: Transform,
+    prior: Prior,
+    measured: Measurements,
+    within_um: float,
+    shift_um: float = 0.0,
+    on_iteration: Callable[[SoftMap], None] | None = None,
+) -> SoftMap:
+    """The map of images and of places that were measured before, under a prior that is given.
+
+    It begins with what was measured and is right to about half a voxel.
+
+    Parameters
+    ----------
+    images : ImageEvidence
+    start : Transform
+        An affine map nearby.
+    prior : Prior
+    measured : Measurements
+        Of the map.
+    within_um : float
+        The images are asked as far as this from what was measured: farther away the map may be off
+        by more than they can tell.
+    shift_um : float
+        Added to z of flat images.
+    on_iteration : callable, optional
+
+    Raises
+    ------
+    RefineError
+        If the images hardly overlap.
+    numpy.linalg.LinAlgError
+        If the places do not determine an affine map.
+    """
+    d = images.dimensions
+    found = SoftMap(Posterior(prior, measured), None, d, shift_um)
+    moved = found.map(images.points_um)
+    images = images.without_what_differs(moved)
+    for blur in _NEARBY_BLURS:
+        for _ in range(_ITERATIONS):
+            seen = images.at(moved, blur)
+            gaps = cdist(seen.centres_um, measured.points_um).min(axis=1)
+            far = seen.cells[gaps > within_um]
+            cells = _cell_measurements(seen, found.map, start, prior, blur, far, d, True)
+            found = SoftMap(Posterior(prior, measured.joined(cells)), None, d, shift_um)
+            before, moved = moved, found.map(images.points_um)
+            if on_iteration is not None:
+                on_iteration(found)
+            if np.sqrt(np.nanmean((moved - before) ** 2)) < _STILL * images.voxel_um:
+                break
     return found
 
 

@@ -20,6 +20,7 @@ from .detect import find_bifurcations
 from .matching import REACHES, Matches, match_places
 from .places import along_vessels
 from .ridges import Float32Array, Polarity, brightness_odds, ridge_strength, vessel_band
+from .settled import Side, settled
 
 FloatArray = NDArray[np.float64]
 
@@ -231,7 +232,18 @@ def suggest_pairs(
     matches = match_places(first_shown, second_shown, axes, scale, every, given, shifts, watch)
     places = grid.to_world(every)
     partners = rough.map(grid.to_world(every + matches.shifts_um / axes))
-    found = _surest(matches, places, partners, degree, pairs, scale, is_swapped)
+    partners, confidence = settled(
+        second.side(),
+        first.side(),
+        pairs,
+        places,
+        partners,
+        calibrated(matches, scale),
+        rough,
+        scale,
+        watch,
+    )
+    found = _surest(matches, places, partners, confidence, degree, pairs, scale, is_swapped)
     known, empty = bifurcations.points_um, np.empty((0, 3))
     return Suggestions(
         found[: options.most],
@@ -273,6 +285,12 @@ class _View:
     def on(self, grid: Grid, transform: Affine | None = None) -> Float32Array:
         found = working_image(self.image, grid, transform, channel=self.channel, time=self.time)
         return found.array
+
+    def side(self) -> Side:
+        image = self.image
+        if image.n_times > 1:
+            image = image.part(times=(self.time, self.time + 1))
+        return Side(image, self.channel)
 
 
 def _size(image: SpatialImage, flat: bool) -> float:
@@ -365,12 +383,12 @@ def _surest(
     matches: Matches,
     places: FloatArray,
     partners: FloatArray,
+    confidence: FloatArray,
     degree: NDArray[np.int64],
     pairs: LandmarkPairs,
     scale: float,
     is_swapped: bool,
 ) -> tuple[Suggestion, ...]:
-    confidence = calibrated(matches, scale)
     found: list[Suggestion] = []
     for k in np.argsort(-confidence, kind="stable"):
         gap = np.linalg.norm(pairs.fixed_um - places[k], axis=1).min()

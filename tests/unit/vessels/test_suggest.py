@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import dask.array
 import numpy as np
 import pytest
 
@@ -15,14 +17,17 @@ from napari_bridgecorr.fitting import FitOptions, fit
 from napari_bridgecorr.io.landmark_files import read_landmarks, write_landmarks
 from napari_bridgecorr.io.writers import write_image
 from napari_bridgecorr.landmarks import LandmarkSet
+from napari_bridgecorr.progress import Silent
 from napari_bridgecorr.vessels import (
     SUGGESTED,
     Proposals,
     Suggestions,
     propose,
+    suggest,
     suggest_pairs,
     with_suggestions,
 )
+from napari_bridgecorr.vessels.settled import Side, settled
 
 sys.path.insert(0, str(Path(__file__).parent))
 from vessel_net import COARSE_UM, VesselNet, vessel_net
@@ -33,9 +38,53 @@ def net() -> VesselNet:
     return vessel_net(20261)
 
 
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What a search asked to be settled, and what came of it."""
+
+    net: VesselNet
+    arguments: tuple[Any, ...]
+    answer: tuple[np.ndarray, np.ndarray]
+
+    @property
+    def partners(self) -> np.ndarray:
+        return self.arguments[4]
+
+    @property
+    def confidence(self) -> np.ndarray:
+        return self.arguments[5]
+
+    def with_partners(self, partners: np.ndarray) -> tuple[Any, ...]:
+        return (*self.arguments[:4], partners, *self.arguments[5:])
+
+    def errors(self, partners: np.ndarray) -> np.ndarray:
+        """In coarse voxels."""
+        off = self.net.to_moving(partners) - self.arguments[3]
+        return np.linalg.norm(off, axis=1) / COARSE_UM
+
+
 @pytest.fixture(scope="module")
-def found(net: VesselNet) -> Suggestions:
-    return suggest_pairs(net.fixed, net.moving, net.given)
+def search(net: VesselNet) -> tuple[Suggestions, Asked]:
+    kept = []
+
+    def keep(*arguments: Any) -> tuple[np.ndarray, np.ndarray]:
+        kept.append((arguments, settled(*arguments)))
+        return kept[0][1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(suggest, "settled", keep)
+        found = suggest_pairs(net.fixed, net.moving, net.given)
+    return found, Asked(net, *kept[0])
+
+
+@pytest.fixture(scope="module")
+def found(search: tuple[Suggestions, Asked]) -> Suggestions:
+    return search[0]
+
+
+@pytest.fixture(scope="module")
+def asked(search: tuple[Suggestions, Asked]) -> Asked:
+    return search[1]
 
 
 def _errors(net: VesselNet, found: Suggestions) -> np.ndarray:
@@ -68,6 +117,35 @@ def test_roles_may_be_swapped(net: VesselNet) -> None:
     errors = net.to_moving(np.array([s.moving_um for s in sure])) - [s.fixed_um for s in sure]
     assert len(sure) >= 20
     assert np.mean(np.linalg.norm(errors, axis=1) < 1.5 * COARSE_UM) >= 0.95
+
+
+def test_pairs_lie_nearer_to_the_truth_and_are_believed_more(asked: Asked) -> None:
+    partners, confidence = asked.answer
+    was_sure, is_sure = asked.confidence >= 0.9, confidence >= 0.9
+    before, after = asked.errors(asked.partners), asked.errors(partners)
+    assert np.median(after[was_sure]) < np.median(before[was_sure])
+    right = (after < 1.0) & (asked.confidence > 0)
+    assert np.mean(confidence[right]) > np.mean(asked.confidence[right])
+    assert np.mean(after[is_sure] < 1.5) >= 0.95
+
+
+def test_a_match_beside_the_truth_is_drawn_to_it_and_believed_less(asked: Asked) -> None:
+    surest = np.argsort(-asked.confidence)[5 : 5 + 3]
+    moved = asked.partners.copy()
+    moved[surest, 1] += 1.2 * COARSE_UM
+    partners, confidence = settled(*asked.with_partners(moved))
+    assert np.all(asked.errors(partners)[surest] < 0.7 * 1.2)
+    assert np.all(confidence[surest] < asked.answer[1][surest])
+
+
+def test_an_image_that_shows_nothing_changes_nothing(asked: Asked) -> None:
+    coarse = asked.net.fixed
+    level = coarse.levels[0]
+    blank = replace(coarse, levels=(dask.array.full(level.shape, np.nan, dtype=level.dtype),))
+    arguments = (Side(blank, 0), *asked.arguments[1:8], Silent())
+    partners, confidence = settled(*arguments)
+    np.testing.assert_array_equal(partners, asked.partners)
+    np.testing.assert_array_equal(confidence, asked.confidence)
 
 
 def test_unrelated_images_give_nothing_sure(net: VesselNet) -> None:
