@@ -235,6 +235,7 @@ def check_views_and_plane(viewer: Any, open_panel: Any, qtbot: Any) -> None:
     # it was open, and is again
     reslice = viewer.window._qt_window.findChild(QWidget, "bridgecorr_reslice")
     qtbot.wait(300)
+    assert panel.isVisible()  # and not the other one's tab over it
     qtbot.waitUntil(drawn, timeout=60_000)
     assert bench_of(session).plane == plane.shifted(3.0)
     after = looks(viewer, session, panel)

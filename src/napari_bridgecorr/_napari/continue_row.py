@@ -20,6 +20,7 @@ from .landmark_layers import SIDES
 from .lifeline import weak_call
 from .panel_jobs import PanelJobs
 from .panel_parts import ACCENT, ProgressLine, button, primary, wrapped
+from .panel_tabs import dock_of
 from .plane_bench import bench_of
 from .window_state import open_images, pair_name, show_document, show_view_of
 
@@ -186,6 +187,9 @@ class ContinueRow(QFrame):
             show_view_of(self._session, window)
             if self._view is not None:
                 self._view.look(window.get("panel", {}))
+            dock = dock_of(self)
+            if dock is not None:
+                dock.raise_()  # another panel that was opened again may lie on it as a tab
 
     def _on_refused(self) -> None:
         self._refused |= {k.path for k in self._kept}
