@@ -262,11 +262,13 @@ def test_pairs_from_the_first_click(
     assert not panel.results.warp.isEnabled()
 
 
-def test_what_is_made_of_a_fit(registered: Any, qtbot: Any, monkeypatch: Any) -> None:
+def test_what_is_made_of_a_fit(
+    registered: Any, qtbot: Any, monkeypatch: Any, tmp_path: Path
+) -> None:
     """One window for what would each need its own."""
     viewer, _ = registered
     warp_adds_what_resample_gives(registered, qtbot)
-    labels_and_points_go_along(registered, qtbot)
+    labels_and_points_go_along(registered, qtbot, monkeypatch, tmp_path)
     for layer in session_of(viewer).result_layers():
         viewer.layers.remove(layer)
     residual_arrows(registered, qtbot)
@@ -291,7 +293,9 @@ def warp_adds_what_resample_gives(registered: Any, qtbot: Any) -> None:
     assert "added" in panel.message.text()
 
 
-def labels_and_points_go_along(registered: Any, qtbot: Any) -> None:
+def labels_and_points_go_along(
+    registered: Any, qtbot: Any, monkeypatch: Any, tmp_path: Path
+) -> None:
     """A segmentation on the moving image's voxels and points in it; the fixed image's stay."""
     viewer, panel = registered
     session = session_of(viewer)
@@ -340,6 +344,31 @@ def labels_and_points_go_along(registered: Any, qtbot: Any) -> None:
         assert record["transform"]["fit"]["model"] == "tps"
         again = transform_from_dict(record["transform"]["transform"])
         np.testing.assert_array_equal(again.map(inside), transform.map(inside))
+    # too large for memory: in files, with all that goes along
+    in_memory = {layer.name: np.asarray(layer.data) for layer in session.result_layers()}
+    for layer in session.result_layers():
+        viewer.layers.remove(layer)
+    with monkeypatch.context() as patched:
+        patched.setattr(outputs, "LARGEST_IN_MEMORY_BYTES", 0)
+        path = tmp_path / "big.ome.zarr"
+        patched.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
+        (tmp_path / "big_cells.ome.zarr").mkdir()  # somebody's: left alone
+        qtbot.waitUntil(panel.results.warp.isEnabled, timeout=20_000)
+        click(panel.results.warp)
+        qtbot.waitUntil(lambda: "spots registered" in viewer.layers, timeout=30_000)
+    assert "With it: cells, spots." in panel.message.text()
+    results = session.result_layers()
+    (labels,) = (layer for layer in results if isinstance(layer, Labels))
+    np.testing.assert_array_equal(np.asarray(labels.data), in_memory["cells registered"])
+    np.testing.assert_allclose(
+        np.asarray(viewer.layers["spots registered"].data), in_memory["spots registered"]
+    )
+    assert not any((tmp_path / "big_cells.ome.zarr").iterdir())
+    assert (tmp_path / "big_cells_2.ome.zarr").is_dir()
+    for layer in results:
+        tag = layer.metadata.get(METADATA_KEY)
+        record = (layer.metadata if tag is None else tag.image.metadata)["registered"]
+        assert Path(record["source"]["path"]).name == source
     # what is not ticked stays
     for layer in [*session.result_layers(), cells, mine]:
         viewer.layers.remove(layer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import product
+from itertools import count, product
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from ..errors import SessionError
 from ..fitting import ErrorModel, Fit, FitOptions, error_model
 from ..geometry import Placement
 from ..image import SpatialImage
+from ..io.registry import open_image
 from ..io.transform_files import fit_document, write_document
 from ..landmarks import LandmarkSet
 from ..progress import Progress
@@ -192,6 +193,41 @@ def warp_through(
             lazy.source, path=Path(name), format=MEMORY_FORMAT, image_name=name, image_index=0
         ),
     )
+
+
+def warp_all_to_files(
+    pair: Pair, channel: int | None, along: Along, path: Path, progress: Progress
+) -> Warped:
+    """As :func:`warp_all`, the images written and opened: what goes along beside the moving image.
+
+    Raises
+    ------
+    GeometryError, ReadError, WriteError, Cancelled
+    """
+    record = warp_record(pair)
+    written = [warp_to_file(pair, channel, path, progress)]
+    if isinstance(pair.transform, SectionPlacement):
+        along = Along()
+    for image in along.images:
+        beside = _beside(path, image.name)
+        warp(pair.fixed, image, pair.transform, beside, progress=progress)
+        written.append(beside)
+    points = mapped_points(along, pair.transform, progress)
+    opened = [open_image(one) for one in written]
+    found = tuple(replace(i, metadata={**i.metadata, REGISTERED: record}) for i in opened)
+    return Warped(found, along, tuple(points), record)
+
+
+def _beside(path: Path, name: str) -> Path:
+    """A file beside another, for one more image; none that is there."""
+    stem = path.name.removesuffix(".ome.zarr")
+    plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
+    for number in count(1):
+        again = "" if number == 1 else f"_{number}"
+        found = path.with_name(f"{stem}_{plain}{again}.ome.zarr")
+        if not found.exists():
+            return found
+    raise AssertionError  # there is no last number
 
 
 def warp_to_file(pair: Pair, channel: int | None, path: Path, progress: Progress) -> Path:
@@ -377,8 +413,6 @@ def image_reference(image: SpatialImage, identity: str) -> ImageRef:
     SessionError
         If there is no file, or the file would give another place than the layer has.
     """
-    from ..io.registry import open_image
-
     record = record_of(image)
     if record is not None:
         return source_reference(record, identity)

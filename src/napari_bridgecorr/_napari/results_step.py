@@ -14,7 +14,6 @@ from ..errors import BridgecorrError, SessionError
 from ..fitting import Fit
 from ..image import SpatialImage
 from ..io.landmark_files import write_landmarks
-from ..io.registry import open_image
 from ..session import save_session as write_session
 from . import outputs
 from .autosave import Recorder
@@ -207,28 +206,19 @@ class ResultsStep(Step):
             "OME-Zarr (*.ome.zarr)",
         )
         if path is not None:
-            self._start(partial(outputs.warp_to_file, pair, channel, path), self._open_warped)
+            work = partial(outputs.warp_all_to_files, pair, channel, along, path)
+            self._start(work, self._add_all)
 
     def _add_all(self, warped: outputs.Warped) -> None:
         for image in reversed(warped.images):  # the moving image's own on top
             if not add_warped(self._session, image):
                 return
-        names = [image.name.removesuffix(" registered") for image in warped.images[1:]]
+        names = [image.name for image in warped.along.images[: len(warped.images) - 1]]
         names += add_taken_along(self._session, warped)
         with_it = f" With it: {', '.join(names)}." if names else ""
         self._session.told.emit(
             f"{warped.images[0].name}: added on the fixed image's grid.{with_it}", False
         )
-
-    def _open_warped(self, path: Path) -> None:
-        try:
-            self._add_warped(open_image(path))
-        except BridgecorrError as error:
-            self._session.told.emit(str(error), True)
-
-    def _add_warped(self, image: SpatialImage) -> None:
-        if add_warped(self._session, image):
-            self._session.told.emit(f"{image.name}: added on the fixed image's grid.", False)
 
     # -- residuals -------------------------------------------------------------------------------
 
