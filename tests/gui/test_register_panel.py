@@ -581,6 +581,10 @@ def test_layers_of_the_same_name_are_told_apart(
     assert session.image_layer("moving") is a
     click(panel.images.swap)
     assert session.image_layer("fixed") is a
+    ctrl, shift = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+    for keys, fixed in ((ctrl, b), (ctrl | shift, a)):
+        QTest.keyClick(native_of(viewer), Qt.Key.Key_Z, keys)
+        assert session.image_layer("fixed") is fixed
     # what napari deletes with a layer it deletes in the canvas's own OpenGL context, not in Qt's
     own, finish = viewer.window._qt_viewer.canvas.native.context(), gl.glFinish
     contexts: list[bool] = []

@@ -145,6 +145,13 @@ class LayerHistory:
         gesture = (name, self._gesture) if is_turned else None
         self._record(Step(name, gesture=gesture, values=(ValueChange("options", before, after),)))
 
+    def note_swap(self) -> None:
+        """Fixed and moving are about to be exchanged; done again, all is as before."""
+        session = self._session()
+        if session is not None and not self._is_replaying:
+            session.read_now()
+            self._record(Step("swap fixed and moving", values=(ValueChange("swap", 0, 1),)))
+
     def note_layers(self, before: Mapping[Side, Points | None], after: Mapping[Side, Any]) -> None:
         """Other layers were chosen as landmarks: those of before can be taken again."""
         keys = [
@@ -204,6 +211,8 @@ class LayerHistory:
             for value in step.values:
                 if value.key == "options":
                     session.set_options(value.after)
+                elif value.key == "swap":
+                    session.swap()
                 else:
                     known = {side: self._layer(key) for side, key in value.after.items()}
                     choose_layers(session, {s: i for s, i in known.items() if i is not None})

@@ -226,7 +226,8 @@ class ViewerSession:
         self._settle.start()
 
     def swap(self) -> None:
-        """Exchange fixed and moving, images and points alike."""
+        """Exchange fixed and moving, images and points alike, as a step that can be undone."""
+        self.history.note_swap()
         for roles in (self._image_layers, self._point_layers):
             roles["fixed"], roles["moving"] = roles["moving"], roles["fixed"]
         self.layers_changed.emit()
