@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import threading
 import time
-import weakref
 from typing import Any
 
 import dask.array as da
@@ -17,9 +15,7 @@ from napari.layers import Image
 from qtpy.QtCore import QAbstractEventDispatcher, QTimer
 from qtpy.QtWidgets import QWidget
 
-from napari_bridgecorr._napari import collecting
 from napari_bridgecorr._napari.background_slices import BackgroundSlices
-from napari_bridgecorr._napari.collecting import RareCollecting
 from napari_bridgecorr._napari.held_drawing import HeldDrawing
 from napari_bridgecorr._napari.jobs import Job
 from napari_bridgecorr._napari.paint_turns import PaintTurns
@@ -257,47 +253,6 @@ def test_threads_switch_as_before_when_the_last_viewer_is_done() -> None:
     assert sys.getswitchinterval() < usual
     switching.end()
     assert sys.getswitchinterval() == pytest.approx(usual)
-
-
-class Ring:
-    """Of one object: only a search finds that nobody needs it."""
-
-    def __init__(self) -> None:
-        self.self = self
-
-
-def test_all_objects_are_searched_at_rest_after_a_removal_and_at_the_end(
-    qtbot: Any, monkeypatch: Any
-) -> None:
-    monkeypatch.setattr(collecting, "_REST_MS", 20)
-    rare, ring, n_callbacks = RareCollecting(), Ring(), len(gc.callbacks)
-    gone = weakref.ref(ring)
-    rare.begin()
-    rare.begin()
-    del ring
-    gc.collect()
-    assert gone() is not None  # left alone
-    new = Ring()
-    newer = weakref.ref(new)
-    del new
-    gc.collect()
-    assert newer() is None
-    rare.end()
-    rare.soon()
-    qtbot.waitUntil(lambda: gone() is None)
-    assert gc.get_freeze_count() > 0
-    monkeypatch.setattr(collecting, "_SEARCHES", 3)
-    ring = Ring()
-    gone = weakref.ref(ring)
-    gc.collect()
-    del ring
-    gc.collect()
-    gc.collect()  # often enough: all are searched at rest
-    assert gone() is not None
-    qtbot.waitUntil(lambda: gone() is None)
-    rare.end()
-    assert gc.get_freeze_count() == 0
-    assert len(gc.callbacks) == n_callbacks
 
 
 def test_a_bug_in_a_job_is_told_and_the_job_ends(qtbot: Any, monkeypatch: Any) -> None:

@@ -11,7 +11,6 @@ from qtpy.QtWidgets import QAbstractItemView, QDockWidget
 
 from ..landmarks import Side
 from .background_slices import BackgroundSlices, bound_kept_chunks
-from .collecting import rare_collecting
 from .held_drawing import HeldDrawing
 from .keyboard import native_of
 from .paint_turns import PaintTurns
@@ -64,8 +63,6 @@ class Canvases:
             bound_kept_chunks()
             self._slices = BackgroundSlices(viewer)
             quick_switching.begin()
-            rare_collecting.begin()
-            viewer.layers.events.removed.connect(rare_collecting.soon)
             native = self._native_of("fixed")
             if native is not None:
                 self._paints = PaintTurns(native.window())
@@ -77,14 +74,12 @@ class Canvases:
             self._slices.end()
             self._slices = None
             quick_switching.end()
-            rare_collecting.end()
         if self._paints is not None and isalive(self._paints):
             self._paints.end()
         self._paints = None
         viewer = self._viewer()
         if viewer is not None:
             viewer.dims.events.point.disconnect(self.hold_list)
-            viewer.layers.events.removed.disconnect(rare_collecting.soon)
         self._layer_list.release()
 
     def hold_drawing(self) -> None:
