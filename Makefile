@@ -36,7 +36,7 @@ test: $(VENV)/.test
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/run.py
 
-# thousands of damaged files of every format; `make test` tries some seventy of each
+# thousands of damaged files of every format; `make test` tries a hundred of each
 fuzz: $(VENV)/.test
 	BRIDGECORR_FUZZ=3000 $(BIN)/python -m pytest tests/fuzz
 

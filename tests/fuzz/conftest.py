@@ -1,6 +1,6 @@
 """Fuzzing: how many inputs a run tries.
 
-A plain test run tries some seventy per format; ``BRIDGECORR_FUZZ=3000`` tries that many
+A plain test run tries a hundred or so per format; ``BRIDGECORR_FUZZ=3000`` tries that many
 (``make fuzz``).
 """
 
@@ -41,4 +41,4 @@ def _worker() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def n_mutants() -> int:
     """Inputs per format."""
-    return int(os.environ.get("BRIDGECORR_FUZZ", "70"))
+    return int(os.environ.get("BRIDGECORR_FUZZ", "100"))

@@ -208,7 +208,7 @@ def czi_opens_with_channels_and_scale(viewer: Any, phantom_files: Any) -> None:
     opened = viewer.open(phantom_files.files["two_photon"], plugin="napari-bridgecorr")
     assert [layer.name.rsplit(" ", 1)[1] for layer in opened] == ["vessels", "tumour"]
     assert np.allclose(opened[0].scale, (12.0, 10.0, 10.0))
-    assert np.allclose(opened[0].colormap.colors[-1][:3], [1, 42 / 255, 109 / 255], atol=1e-3)
+    assert np.allclose(opened[0].colormap.colors[-1][:3], [1, 42 / 255, 1], atol=1e-3)
 
 
 def folder_of_planes_opens(viewer: Any, tmp_path: Path) -> None:

@@ -29,6 +29,11 @@ from napari_bridgecorr.fitting.predicted_place import predicted_partner
 COLOUR = [0x29 / 255, 0xD3 / 255, 1.0]
 LEFT = Qt.MouseButton.LeftButton
 UNITS = ("um", "um", "um")
+VOXEL_UM = np.array([40.0, 20.0, 20.0])
+# in the moving image: three vessels that meet, and a ball that is twice as bright
+MEETING_UM = np.array([812.0, 893.0, 905.0])
+BRANCHES = np.array([[0.5, 0.8, -0.3], [-0.3, 0.2, 0.9], [-0.4, -0.8, -0.5]])
+BALL_UM = np.array([1105.0, 1287.0, 512.0])
 
 
 def click(widget: QWidget) -> None:
@@ -47,13 +52,24 @@ def callback_count(viewer: Any) -> int:
     return count
 
 
+def vessels() -> np.ndarray:
+    """(40, 90, 90) tubes of Gaussian profile that meet, and a ball, in some noise."""
+    at = np.moveaxis(np.indices((40, 90, 90)), 0, -1) * VOXEL_UM
+    made = 2 * np.exp(-np.sum((at - BALL_UM) ** 2, axis=-1) / (2 * 40.0**2))
+    for branch in BRANCHES / np.linalg.norm(BRANCHES, axis=1)[:, None]:
+        along = np.clip((at - MEETING_UM) @ branch, 0, 600)
+        away = np.linalg.norm(at - MEETING_UM - along[..., None] * branch, axis=-1)
+        made = np.maximum(made, np.exp(-(away**2) / (2 * 35.0**2)))
+    return made + np.random.default_rng(3).normal(0, 0.05, made.shape)
+
+
 @pytest.fixture
 def two_views(viewer: Any, open_panel: Any, qtbot: Any) -> Any:
     """Two images, their landmarks half placed (moving = 2 x fixed + 30 um), and both views."""
     rng = np.random.default_rng(0)
     units = {"units": UNITS, "axis_labels": ("z", "y", "x")}
     viewer.add_image(rng.random((8, 20, 20)), name="mri", scale=(40, 40, 40), **units)
-    viewer.add_image(rng.random((40, 90, 90)), name="stack", scale=(40, 20, 20), **units)
+    viewer.add_image(vessels(), name="stack", scale=(40, 20, 20), **units)
     panel = open_panel(viewer)
     click(panel.landmarks.new_layers)
     session = session_of(viewer)
@@ -249,6 +265,8 @@ def test_linked_views_look_at_the_same_place(two_views: Any, qtbot: Any) -> None
     qtbot.wait(100)
     assert np.allclose(moving.center[-2:], (1030, 730), atol=1e-3)
     the_keyboard_goes_to_the_other_view(two_views, qtbot)
+    a_click_in_a_tilted_3d_view_lands_on_what_is_seen(two_views, qtbot)
+    a_point_snaps_to_the_vessel_beside_it(two_views, qtbot)
 
 
 def the_keyboard_goes_to_the_other_view(two_views: Any, qtbot: Any) -> None:
@@ -289,6 +307,70 @@ def the_keyboard_goes_to_the_other_view(two_views: Any, qtbot: Any) -> None:
     panel.landmarks.depth.setFocus()
     QTest.keyClick(panel.landmarks.depth, Qt.Key.Key_Tab)
     assert viewer.window._qt_window.focusWidget() not in (first, second, panel.landmarks.depth)
+
+
+def a_click_in_a_tilted_3d_view_lands_on_what_is_seen(two_views: Any, qtbot: Any) -> None:
+    """In the same window: the ball is looked for in the picture and clicked, from two sides."""
+    viewer, panel, session, _before = two_views
+    view, layer = session.canvases.second, session.point_layer("moving")
+    native, camera = view.canvas.canvas.native, view.model.scene.camera
+    panel.landmarks.place.setChecked(True)
+    n = len(layer.data)
+    click(view.volume)
+    assert (view.model.dims.ndisplay, viewer.dims.ndisplay) == (3, 2)
+    for angles, perspective in (((35.0, -25.0, 60.0), 0), ((-150.0, 40.0, -20.0), 45)):
+        click(view.fit)
+        camera.angles, camera.perspective = angles, perspective
+        assert np.abs(camera.view_direction).min() > 0.2  # along no axis
+        seen: list[np.ndarray] = []
+        qtbot.waitUntil(lambda seen=seen: sees_ball(view, seen), timeout=10_000)
+        y, x = seen[-1]
+        at = QPoint(round(x), round(y))
+        QTest.mouseMove(native, at)
+        qtbot.wait(20)
+        QTest.mouseClick(native, LEFT, pos=at)
+        qtbot.waitUntil(lambda: len(layer.data) == n + 1, timeout=5_000)
+        qtbot.wait(60)
+        off = (layer.data * layer.scale)[-1] - BALL_UM
+        assert np.all(np.abs(off) < VOXEL_UM)
+        qtbot.waitUntil(lambda: np.array_equal(view.points.data, layer.data), timeout=5_000)
+        QTest.keyClick(native, Qt.Key.Key_Delete)  # it covers the ball
+        qtbot.waitUntil(lambda: len(view.points.data) == n, timeout=5_000)
+    camera.perspective = 0
+    click(view.volume)
+    assert (view.model.dims.ndisplay, viewer.dims.ndisplay) == (2, 2)
+
+
+def sees_ball(view: Any, seen: list[np.ndarray]) -> bool:
+    """Whether the second canvas shows the ball, and where (y, x, logical pixels)."""
+    picture = view.canvas.screenshot(flash=False)[..., :3].astype(int)
+    grey = np.ptp(picture, axis=-1) < 8  # what is coloured is a landmark
+    bright = np.argwhere(grey & (picture[..., 0] > 200))
+    if not len(bright):
+        return False
+    seen.append(bright.mean(axis=0) * view.canvas.canvas.native.height() / len(picture))
+    # as the slider goes the canvas grows: only a picture that stays is clicked
+    steady = len(seen) > 1 and np.allclose(seen[-1], seen[-2])
+    return bool(steady and np.ptp(bright, axis=0).max() < len(picture) / 8)
+
+
+def a_point_snaps_to_the_vessel_beside_it(two_views: Any, qtbot: Any) -> None:
+    """In the same window: key S two voxels beside a meeting of vessels, and beside one vessel."""
+    _viewer, panel, session, _before = two_views
+    view, layer = session.canvases.second, session.point_layer("moving")
+    branch = BRANCHES[0] / np.linalg.norm(BRANCHES[0])
+    along = MEETING_UM + 350 * branch
+    for place, is_meeting in ((MEETING_UM, True), (along, False)):
+        view.model.dims.set_point(0, place[0])
+        panel.message.say("")
+        click_at(qtbot, view, tuple(place[1:] + (0, 2 * VOXEL_UM[2])))
+        clicked = (layer.data * layer.scale)[-1]
+        assert np.abs(clicked - place).max() > 1.5 * VOXEL_UM[2]
+        QTest.keyClick(view.canvas.canvas.native, Qt.Key.Key_S)
+        qtbot.waitUntil(lambda: "moved" in panel.message.text(), timeout=10_000)
+        found = (layer.data * layer.scale)[-1]
+        wanted = place if is_meeting else along + (clicked - along) @ branch * branch
+        assert np.all(np.abs(found - wanted) < VOXEL_UM / 2)
 
 
 def test_closing_leaves_nothing_behind(two_views: Any, qtbot: Any) -> None:

@@ -18,6 +18,7 @@ from ..landmarks import Side
 from ..refine.ray_pick import line_meets
 from .frames import frame_of, spatial_points, world_matrix
 from .landmark_layers import SIDES, position
+from .views import line_of_sight
 
 if TYPE_CHECKING:
     from napari.layers import Layer, Points
@@ -99,11 +100,8 @@ class BesideGuard:
         click = f"The click was beside the {side} image: nothing was placed."
         dims = canvas.dims
         if dims.ndisplay == 3:
-            sight = canvas.scene.camera.calculate_nd_view_direction(dims.ndim, dims.displayed)[-3:]
-            image = _image(session, side)
-            is_hit = image is None or line_meets(
-                image.grid, world, frame_of(chosen)[:3, :3] @ sight
-            )
+            sight, image = frame_of(chosen)[:3, :3] @ line_of_sight(canvas), _image(session, side)
+            is_hit = image is None or line_meets(image.grid, world, sight)
             return "" if is_hit else click
         outside = beside(session, side, world)
         hidden = [axis + 3 - dims.ndim for axis in dims.not_displayed]

@@ -19,6 +19,7 @@ from .landmark_layers import SIDES, position
 from .landmark_moves import move_points, time_shown
 from .lifeline import Lifeline
 from .viewer_session import ViewerSession
+from .views import line_of_sight
 
 VOXELS = 5.0
 """Radius within which is looked at first, in lengths of the image's longest voxel."""
@@ -71,10 +72,9 @@ class Snapping:
         )
         if viewer is None or layer is None or view is None or viewer.dims.ndisplay != 3:
             return
-        camera, dims = viewer.scene.camera, viewer.dims
-        sight = camera.calculate_nd_view_direction(dims.ndim, dims.displayed)[-3:]
+        sight = frame_of(layer)[:3, :3] @ line_of_sight(viewer)
         try:
-            found = brightest_on_line(view, point_um, frame_of(layer)[:3, :3] @ sight)
+            found = brightest_on_line(view, point_um, sight)
         except BridgecorrError as error:
             self._session.told.emit(one_line(error), True)
             return

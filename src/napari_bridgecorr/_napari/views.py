@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from napari.layers import Image, Points
+from numpy.typing import NDArray
 
 from ..landmarks import Point, Side
 from .frames import (
@@ -92,6 +93,15 @@ def look_at(session: ViewerSession, side: Side, world_um: Point | Any) -> None:
         viewer.dims.set_current_step(hidden, steps)
     centre = [point[axis] for axis in viewer.dims.displayed]
     viewer.scene.camera.center = tuple([0.0] * (3 - len(centre)) + centre)
+
+
+def line_of_sight(canvas: ViewerModel) -> NDArray[np.float64]:
+    """(3,) where one looks through the mouse's place in a 3-D picture, along the layers' axes."""
+    camera, dims = canvas.scene.camera, canvas.dims
+    seen = camera.calculate_nd_view_direction(dims.ndim, dims.displayed)
+    if camera.perspective and canvas.cursor._view_direction is not None:
+        seen = canvas.cursor._view_direction  # another one at each place
+    return np.asarray(seen, dtype=np.float64)[-3:]
 
 
 def frame_view(session: ViewerSession, side: Side) -> None:
